@@ -1,0 +1,7 @@
+"""Backbones with four outputs at strides 4, 8, 16 and 32, one architecture a file."""
+
+from .convnext import ConvNeXt
+from .replknet import RepLKNet
+from .slak import SLaK
+
+__all__ = ['ConvNeXt', 'RepLKNet', 'SLaK']

@@ -1,0 +1,233 @@
+"""What all backbones share: four stages, the choice of outputs, freezing, checkpointing, loading and deploying."""
+
+import re
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+
+from mmengine.logging import print_log
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+from ..checkpoint import KeyMap, backbone_weights, misfits
+from ..layers import merge_branches
+
+# misfits that an error spells out before it only counts the rest
+MISFITS_SHOWN = 3
+
+
+class StagedBackbone(BaseModule):
+    """A stem and four stages: an image ``[N, 3, H, W]`` to a tuple of maps ``[N, C_i, H / 4 / 2**i, W / 4 / 2**i]``.
+
+    A subclass builds the parts, states its ``KEY_MAP`` and reads its own arguments off a checkpoint
+    (:meth:`arguments_of`). ``out_channels`` holds the widths of the chosen outputs.
+
+    Args:
+        stem: the layers before the first stage, to stride 4.
+        downsamples: three modules, each before one of the later stages.
+        stages: four lists of blocks.
+        dims: the width of each stage.
+        output_norm: makes the norm of an output from its width; None leaves the outputs as they are.
+        out_indices: the stages whose maps are returned, ascending.
+        frozen_stages: -1 trains everything, 0 freezes the stem, k the stem and the first k stages.
+        with_cp: recompute each block in the backward pass instead of keeping its activations.
+        init_cfg: as in MMEngine; ``dict(type='Pretrained', checkpoint=...)`` takes official checkpoints.
+
+    Raises:
+        ValueError: ``out_indices`` or ``frozen_stages`` out of range.
+    """
+
+    KEY_MAP: KeyMap = ()
+
+    def __init__(
+        self,
+        stem: nn.Module,
+        downsamples: Sequence[nn.Module],
+        stages: Sequence[Sequence[nn.Module]],
+        dims: Sequence[int],
+        output_norm: type[nn.Module] | None = None,
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        frozen_stages: int = -1,
+        with_cp: bool = False,
+        init_cfg: dict | None = None,
+    ):
+        super().__init__(init_cfg)
+        if not out_indices or list(out_indices) != sorted(set(out_indices) & {0, 1, 2, 3}):
+            raise ValueError(f'out_indices must be an ascending choice of 0, 1, 2, 3, got {out_indices!r}')
+        if frozen_stages not in range(-1, 5):
+            raise ValueError(f'frozen_stages must be between -1 and 4, got {frozen_stages!r}')
+        self.stem = stem
+        self.downsamples = nn.ModuleList(downsamples)
+        self.stages = nn.ModuleList(nn.Sequential(*blocks) for blocks in stages)
+        self.output_norms = [f'norm{i}' for i in out_indices] if output_norm else []
+        for i, name in zip(out_indices, self.output_norms):
+            self.add_module(name, output_norm(dims[i]))
+        self.out_indices = tuple(out_indices)
+        self.out_channels = tuple(dims[i] for i in out_indices)
+        self.frozen_stages = frozen_stages
+        self.with_cp = with_cp
+        self._freeze()
+        self.register_load_state_dict_pre_hook(_translate_checkpoint)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return the maps of the chosen stages."""
+        outputs = []
+        for i, reduce in enumerate((self.stem, *self.downsamples)):
+            x = reduce(x)
+            for block in self.stages[i]:
+                x = _recomputed(block, x) if self.with_cp and self.training else block(x)
+            if i in self.out_indices:
+                outputs.append(getattr(self, f'norm{i}')(x) if self.output_norms else x)
+            if i == self.out_indices[-1]:
+                break
+        return tuple(outputs)
+
+    def train(self, mode: bool = True) -> 'StagedBackbone':
+        """Set the mode of everything but the frozen stages, which stay in eval mode."""
+        super().train(mode)
+        self._freeze()
+        return self
+
+    def switch_to_deploy(self) -> None:
+        """Merge, in place, parallel branches and batch norms into single convolutions; a second call does nothing.
+
+        The outputs in eval mode stay the same. A merged backbone is for inference and takes merged weights.
+        """
+        merge_branches(self)
+
+    def get_stage(self, param_name: str, prefix: str = 'backbone.') -> int | None:
+        """Return 0 for a parameter of the stem or of a downsampling, 1 to 4 for a stage, None for anything else.
+
+        Args:
+            param_name: the parameter's name in the whole model.
+            prefix: where this backbone sits in that model.
+        """
+        part, *rest = param_name.removeprefix(prefix).split('.')
+        if not param_name.startswith(prefix) or part not in ('stem', 'downsamples', 'stages'):
+            return None
+        return int(rest[0]) + 1 if part == 'stages' else 0
+
+    def get_layer_depth(self, param_name: str, prefix: str = 'backbone.') -> tuple[int, int]:
+        """Return the depth of a parameter for layer-wise learning-rate decay, and the number of depths.
+
+        The rule of ConvNeXt's authors: 0 for the stem, 1 and 2 for the first two stages, then one depth for each three
+        blocks of stage 3, one for stage 4, and the last for output norms and heads. A downsampling counts with the
+        blocks after it.
+
+        Args:
+            param_name: the parameter's name in the whole model.
+            prefix: where this backbone sits in that model.
+        """
+        depths = 3 + -(-len(self.stages[2]) // 3) + 2
+        stage = self.get_stage(param_name, prefix)
+        if stage is None:
+            return depths - 1, depths
+        part, *rest = param_name.removeprefix(prefix).split('.')
+        if part == 'downsamples':
+            stage = int(rest[0]) + 2
+        if stage < 3:
+            return stage, depths
+        if stage == 4:
+            return depths - 2, depths
+        return 3 + (int(rest[1]) // 3 if part == 'stages' else 0), depths
+
+    @classmethod
+    @abstractmethod
+    def arguments_of(cls, weights: Mapping[str, Tensor]) -> dict:
+        """Return the constructor's arguments that fit a checkpoint's weights, which go by our names.
+
+        Raises:
+            KeyError: an entry that every checkpoint of this family has is not there.
+        """
+
+    def _freeze(self) -> None:
+        frozen = [self.stem, *self.downsamples[: max(self.frozen_stages - 1, 0)]] if self.frozen_stages >= 0 else []
+        frozen += self.stages[: max(self.frozen_stages, 0)]
+        for module in frozen:
+            module.eval()
+            module.requires_grad_(False)
+        # nothing reads the stages behind the last output: distributed training would wait for their gradients in vain
+        last = self.out_indices[-1]
+        for module in (*self.downsamples[last:], *self.stages[last + 1 :]):
+            module.requires_grad_(False)
+
+
+def stage_depths(weights: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """Return the number of blocks in each stage of a checkpoint."""
+    blocks = {match.groups() for key in weights if (match := re.match(r'stages\.(\d)\.(\d+)\.', key))}
+    return tuple(sum(stage == str(i) for stage, _ in blocks) for i in range(4))
+
+
+def named_arch(arch: str | Mapping, archs: Mapping[str, Mapping]) -> Mapping:
+    """Return the sizes that ``arch`` names, or ``arch`` itself where it holds sizes.
+
+    Raises:
+        ValueError: an unknown name, or sizes that are incomplete or not four of each.
+    """
+    if isinstance(arch, str):
+        if arch not in archs:
+            raise ValueError(f'arch must be one of {", ".join(archs)} or dict(depths=..., dims=...), got {arch!r}')
+        return archs[arch]
+    if not isinstance(arch, Mapping) or any(len(arch.get(key, ())) != 4 for key in ('depths', 'dims')):
+        raise ValueError(f'an arch without a name must be dict(depths=..., dims=...) with four of each, got {arch!r}')
+    return arch
+
+
+def four(name: str, values: Sequence) -> Sequence:
+    """Return ``values`` if there is one for each stage.
+
+    Raises:
+        ValueError: any other number of them.
+    """
+    if isinstance(values, (int, str)) or len(values) != 4:
+        raise ValueError(f'{name} must have four entries, one for each stage, got {values!r}')
+    return values
+
+
+def _translate_checkpoint(backbone: StagedBackbone, state_dict: dict, prefix: str, *_) -> None:
+    """Put the weights for ``backbone`` under its own names, in place, before they are loaded."""
+    weights = backbone_weights(state_dict, prefix, backbone.KEY_MAP)
+    expected = backbone.state_dict()
+    if problems := misfits(weights, expected):
+        raise ValueError(_refusal(backbone, weights, problems))
+    for key in [key for key in state_dict if key.startswith(prefix)]:
+        del state_dict[key]
+    # what a checkpoint may lack keeps its value, so that strict loading finds everything
+    state_dict.update({prefix + key: weights.get(key, value) for key, value in expected.items()})
+    new = [name for name in backbone.output_norms if f'{name}.weight' not in weights]
+    note = f'; {", ".join(new)} are new and keep their initial values' if new else ''
+    print_log(f'{type(backbone).__name__}: all weights found in the checkpoint{note}', 'current')
+
+
+def _refusal(backbone: StagedBackbone, weights: Mapping[str, Tensor], problems: Sequence[str]) -> str:
+    name = type(backbone).__name__
+    lines = [f'this checkpoint does not fit this {name}:', *(f'  {line}' for line in problems[:MISFITS_SHOWN])]
+    if len(problems) > MISFITS_SHOWN:
+        lines.append(f'  and {len(problems) - MISFITS_SHOWN} more')
+    try:
+        arguments = ', '.join(f'{key}={value!r}' for key, value in backbone.arguments_of(weights).items())
+    except (KeyError, ValueError):
+        lines.append(f'It does not look like a checkpoint of {name} at all.')
+    else:
+        lines.append(f'What would fit it: backbone=dict(type={name!r}, {arguments})')
+    return '\n'.join(lines)
+
+
+def _recomputed(block: nn.Module, x: Tensor) -> Tensor:
+    # without the context, the second forward pass would move the running statistics of batch norms once more
+    return checkpoint(block, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _still_statistics(block)))
+
+
+@contextmanager
+def _still_statistics(module: nn.Module) -> Iterator[None]:
+    norms = [(m, m.momentum, m.num_batches_tracked.clone()) for m in module.modules() if isinstance(m, _BatchNorm)]
+    for norm, _, _ in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum, batches in norms:
+            norm.momentum = momentum
+            norm.num_batches_tracked.copy_(batches)

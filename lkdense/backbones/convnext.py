@@ -1,0 +1,169 @@
+"""ConvNeXt with any kernel size. "A ConvNet for the 2020s", CVPR 2022.
+
+Paper: https://arxiv.org/abs/2201.03545    Authors' code: https://github.com/facebookresearch/ConvNeXt
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import torch
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from ..layers import DepthwiseConv2d, DropPath, KernelSize, LayerNorm2d, SquareLargeKernel, drop_path_rates
+from .base import StagedBackbone, four, named_arch, stage_depths
+
+ARCHS = {
+    'pico': dict(depths=(2, 2, 6, 2), dims=(64, 128, 256, 512)),
+    'tiny': dict(depths=(3, 3, 9, 3), dims=(96, 192, 384, 768)),
+    'small': dict(depths=(3, 3, 27, 3), dims=(96, 192, 384, 768)),
+    'base': dict(depths=(3, 3, 27, 3), dims=(128, 256, 512, 1024)),
+    'large': dict(depths=(3, 3, 27, 3), dims=(192, 384, 768, 1536)),
+    'xlarge': dict(depths=(3, 3, 27, 3), dims=(256, 512, 1024, 2048)),
+}
+MLP_RATIO = 4
+
+# the authors' names for what SLaK has as well
+SHARED_KEY_MAP = (
+    (r'^downsample_layers\.0\.', r'stem.'),
+    (r'^downsample_layers\.1\.', r'downsamples.0.'),
+    (r'^downsample_layers\.2\.', r'downsamples.1.'),
+    (r'^downsample_layers\.3\.', r'downsamples.2.'),
+    (r'\.pwconv1\.', r'.mlp.0.'),
+    (r'\.pwconv2\.', r'.mlp.2.'),
+)
+
+
+class ConvNeXtBlock(nn.Module):
+    """A depthwise convolution, then an MLP on every pixel: ``[N, C, H, W]`` to the same shape.
+
+    Args:
+        dim: C.
+        depthwise: mixes pixels, channel by channel.
+        drop_path_rate: probability of dropping the block.
+        layer_scale_init_value: start of the learned scale of the residual; 0 for no scale.
+    """
+
+    def __init__(self, dim: int, depthwise: nn.Module, drop_path_rate: float, layer_scale_init_value: float):
+        super().__init__()
+        self.depthwise = depthwise
+        self.norm = nn.LayerNorm(dim, eps=1e-6)
+        self.mlp = nn.Sequential(nn.Linear(dim, MLP_RATIO * dim), nn.GELU(), nn.Linear(MLP_RATIO * dim, dim))
+        self.gamma = nn.Parameter(torch.full((dim,), float(layer_scale_init_value))) if layer_scale_init_value else None
+        self.drop_path = DropPath(drop_path_rate)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add the block's residual to ``x``."""
+        residual = self.mlp(self.norm(self.depthwise(x).permute(0, 2, 3, 1)))
+        if self.gamma is not None:
+            residual = self.gamma * residual
+        return x + self.drop_path(residual.permute(0, 3, 1, 2))
+
+
+class ConvNeXtLike(StagedBackbone):
+    """The frame of ConvNeXt around any depthwise layer; ``arguments_of`` and outputs as in :class:`StagedBackbone`.
+
+    Args:
+        depths: blocks in each stage.
+        dims: width of each stage.
+        depthwise: four lists of the blocks' depthwise layers.
+        drop_path_rate: the last block's; it grows linearly from 0.
+        layer_scale_init_value: as in :class:`ConvNeXtBlock`.
+    """
+
+    def __init__(
+        self,
+        depths: Sequence[int],
+        dims: Sequence[int],
+        depthwise: Sequence[Sequence[nn.Module]],
+        drop_path_rate: float,
+        layer_scale_init_value: float,
+        **kwargs,
+    ):
+        stem = nn.Sequential(nn.Conv2d(3, dims[0], 4, stride=4), LayerNorm2d(dims[0]))
+        downsamples = [
+            nn.Sequential(LayerNorm2d(before), nn.Conv2d(before, after, 2, stride=2))
+            for before, after in pairwise(dims)
+        ]
+        rates = drop_path_rates(drop_path_rate, depths)
+        stages = [
+            [ConvNeXtBlock(dim, layer, rate, layer_scale_init_value) for layer, rate in zip(layers, stage_rates)]
+            for dim, layers, stage_rates in zip(dims, depthwise, rates)
+        ]
+        super().__init__(stem, downsamples, stages, dims, LayerNorm2d, **kwargs)
+        self.apply(_init_like_the_authors)
+
+
+@MODELS.register_module()
+class ConvNeXt(ConvNeXtLike):
+    """ConvNeXt: an image ``[N, 3, H, W]`` to a tuple of normalized maps at strides 4, 8, 16 and 32.
+
+    Args:
+        arch: a name of ``ARCHS`` or ``dict(depths=..., dims=...)``.
+        kernel_sizes: of each stage, odd, an int or (height, width).
+        small_kernel: size of a parallel kernel, each with a batch norm, as RepLKNet adds it; None for ConvNeXt's own
+            single convolution with a bias.
+        drop_path_rate: the last block's; it grows linearly from 0.
+        layer_scale_init_value: start of the learned scale of each residual; 0 for no scale. The authors use 1.0 for
+            dense prediction and 1e-6 for ImageNet.
+        **kwargs: ``out_indices``, ``frozen_stages``, ``with_cp`` and ``init_cfg`` of :class:`StagedBackbone`.
+
+    Raises:
+        ValueError: an unknown arch or an even kernel size.
+    """
+
+    KEY_MAP = (*SHARED_KEY_MAP, (r'\.dwconv\.', r'.depthwise.'))
+
+    def __init__(
+        self,
+        arch: str | Mapping = 'tiny',
+        kernel_sizes: Sequence[KernelSize] = (7, 7, 7, 7),
+        small_kernel: int | None = None,
+        drop_path_rate: float = 0.0,
+        layer_scale_init_value: float = 1.0,
+        **kwargs,
+    ):
+        sizes = named_arch(arch, ARCHS)
+        depthwise = [
+            [_depthwise(dim, kernel_size, small_kernel) for _ in range(depth)]
+            for depth, dim, kernel_size in zip(sizes['depths'], sizes['dims'], four('kernel_sizes', kernel_sizes))
+        ]
+        super().__init__(sizes['depths'], sizes['dims'], depthwise, drop_path_rate, layer_scale_init_value, **kwargs)
+
+    @classmethod
+    def arguments_of(cls, weights: Mapping[str, Tensor]) -> dict:
+        """Return the arguments that fit ``weights``; see the base class."""
+        sizes = dict(depths=stage_depths(weights), dims=stage_dims(weights))
+        large = 'depthwise.large.conv' if 'stages.0.0.depthwise.large.conv.weight' in weights else 'depthwise'
+        arguments = dict(arch=arch_name(sizes, ARCHS), kernel_sizes=kernel_sizes_of(weights, large))
+        if 'stages.0.0.depthwise.small.conv.weight' in weights:
+            arguments['small_kernel'] = weights['stages.0.0.depthwise.small.conv.weight'].shape[-1]
+        return arguments
+
+
+def stage_dims(weights: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """Return the width of each stage of a checkpoint of ConvNeXt's frame."""
+    return tuple(weights[f'stages.{i}.0.norm.weight'].shape[0] for i in range(4))
+
+
+def kernel_sizes_of(weights: Mapping[str, Tensor], layer: str) -> tuple[int, ...]:
+    """Return the longer side of the kernel of ``layer`` in each stage of a checkpoint."""
+    return tuple(max(weights[f'stages.{i}.0.{layer}.weight'].shape[2:]) for i in range(4))
+
+
+def arch_name(sizes: dict, archs: Mapping[str, Mapping]) -> str | dict:
+    """Return the name of an arch with these sizes, or the sizes where there is none."""
+    return next((name for name, arch in archs.items() if {**arch, **sizes} == arch), sizes)
+
+
+def _depthwise(dim: int, kernel_size: KernelSize, small_kernel: int | None) -> nn.Module:
+    if small_kernel is None:
+        return DepthwiseConv2d(dim, kernel_size)
+    return SquareLargeKernel(dim, kernel_size, small_kernel)
+
+
+def _init_like_the_authors(module: nn.Module) -> None:
+    if isinstance(module, (nn.Conv2d, nn.Linear)):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

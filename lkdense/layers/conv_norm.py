@@ -1,0 +1,25 @@
+"""Convolution and batch normalization as one layer, because they merge into one."""
+
+from torch import Tensor, nn
+
+from .reparam import fuse_conv_norm
+
+
+class ConvNorm(nn.Module):
+    """A convolution without bias, then batch normalization: ``[N, C, H, W]`` to what ``conv`` gives.
+
+    The norm is a SyncBatchNorm, as in the authors' code; on one process it is the same as BatchNorm2d.
+    """
+
+    def __init__(self, conv: nn.Conv2d):
+        super().__init__()
+        self.conv = conv
+        self.norm = nn.SyncBatchNorm(conv.out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve and normalize."""
+        return self.norm(self.conv(x))
+
+    def merged(self) -> nn.Conv2d:
+        """Return one convolution with a bias that equals this layer in eval mode."""
+        return fuse_conv_norm(self.conv, self.norm)

@@ -1,0 +1,50 @@
+"""Structural re-parameterization: train several linear branches, deploy the one convolution they add up to.
+
+"RepVGG: Making VGG-style ConvNets Great Again", CVPR 2021, https://arxiv.org/abs/2101.03697.
+A layer that can be merged has ``merged() -> nn.Module``, which leaves the layer itself as it was.
+"""
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def fuse_conv_norm(conv: nn.Conv2d, norm: nn.modules.batchnorm._BatchNorm) -> nn.Conv2d:
+    """Return a convolution, of ``conv``'s class and with a bias, that equals ``norm(conv(x))`` in eval mode."""
+    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    bias = -norm.running_mean if conv.bias is None else conv.bias - norm.running_mean
+    fused = copy.deepcopy(conv)
+    fused.weight = nn.Parameter((conv.weight * scale.view(-1, 1, 1, 1)).detach())
+    fused.bias = nn.Parameter((norm.bias + bias * scale).detach())
+    return fused
+
+
+def pad_kernel(weight: Tensor, size: tuple[int, int]) -> Tensor:
+    """Pad ``weight`` ``[O, I, kh, kw]`` with zeros to (height, width) ``size``, keeping its centre.
+
+    Raises:
+        ValueError: ``size`` smaller than the kernel, or not odd by odd as it is.
+    """
+    rows, columns = size[0] - weight.shape[2], size[1] - weight.shape[3]
+    if rows < 0 or columns < 0 or rows % 2 or columns % 2:
+        raise ValueError(f'a kernel of {tuple(weight.shape[2:])} cannot be centred in one of {tuple(size)}')
+    return F.pad(weight, (columns // 2, columns // 2, rows // 2, rows // 2))
+
+
+def add_kernel(conv: nn.Conv2d, other: nn.Conv2d) -> nn.Conv2d:
+    """Return ``conv`` with the smaller, centred kernel of ``other`` added: the sum of the two as one convolution."""
+    total = copy.deepcopy(conv)
+    total.weight = nn.Parameter((conv.weight + pad_kernel(other.weight, conv.weight.shape[2:])).detach())
+    total.bias = nn.Parameter((conv.bias + other.bias).detach())
+    return total
+
+
+def merge_branches(module: nn.Module) -> None:
+    """Replace, in place and at any depth below ``module``, every layer that has ``merged()`` by what it returns."""
+    for name, child in list(module.named_children()):
+        if hasattr(child, 'merged'):
+            setattr(module, name, child.merged().train(child.training))
+        else:
+            merge_branches(child)

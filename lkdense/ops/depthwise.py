@@ -1,0 +1,56 @@
+"""Depthwise 2-D convolution with stride 1 and 'same' padding: one function, a choice of backends."""
+
+import os
+
+import torch
+from torch import Tensor
+
+from . import _eager
+from ._choice import preference
+
+# a backend is a module with refusal(x, weight) -> str | None and run(x, weight, bias) -> Tensor; eager refuses nothing
+BACKENDS = {'eager': _eager}
+FORCED = os.environ.get('LKDENSE_BACKEND')
+
+
+def depthwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, backend: str | None = None) -> Tensor:
+    """Convolve every channel of ``x`` with its own kernel; the output has the shape of ``x``.
+
+    Args:
+        x: ``[N, C, H, W]`` in any memory format; float64, float32, float16 or bfloat16.
+        weight: ``[C, 1, kh, kw]`` with odd ``kh`` and ``kw``, which may exceed the image.
+        bias: ``[C]``.
+        backend: a name of ``BACKENDS``, which then runs or raises; by default what the environment variable
+            ``LKDENSE_BACKEND`` named at import, else the one that suits these tensors best.
+
+    Raises:
+        ValueError: shapes or dtypes that do not fit, an unknown backend, or one that refuses, with its reason.
+    """
+    _check(x, weight, bias)
+    backend = backend or FORCED
+    if backend is not None and backend not in BACKENDS:
+        raise ValueError(f'backend must be one of {", ".join(BACKENDS)}, got {backend!r}')
+    refusals = {}
+    for name in preference(x, weight) if backend is None else (backend,):
+        refusals[name] = BACKENDS[name].refusal(x, weight)
+        if refusals[name] is None:
+            return BACKENDS[name].run(x, weight, bias)
+    reasons = '; '.join(f'{name}: {reason}' for name, reason in refusals.items())
+    raise ValueError(f'cannot run x {tuple(x.shape)} {x.dtype} with weight {tuple(weight.shape)}: {reasons}')
+
+
+def _check(x: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    if x.dim() != 4:
+        raise ValueError(f'x must be [N, C, H, W], got shape {tuple(x.shape)}')
+    channels = x.shape[1]
+    if weight.dim() != 4 or weight.shape[:2] != (channels, 1):
+        raise ValueError(f'weight must be [{channels}, 1, kh, kw] for x {tuple(x.shape)}, got {tuple(weight.shape)}')
+    if weight.shape[2] % 2 == 0 or weight.shape[3] % 2 == 0:
+        raise ValueError(f'kernel sizes must be odd, got {tuple(weight.shape[2:])}')
+    if bias is not None and bias.shape != (channels,):
+        raise ValueError(f'bias must be [{channels}], got {tuple(bias.shape)}')
+    if not x.is_floating_point():
+        raise ValueError(f'x must be a floating-point tensor, got {x.dtype}')
+    # autocast brings the dtypes together by itself
+    if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+        raise ValueError(f'x and weight must have one dtype, got {x.dtype} and {weight.dtype}')

@@ -1,0 +1,43 @@
+"""Fixtures that all tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(
+    params=['cpu', pytest.param('cuda', marks=pytest.mark.skipif(not torch.cuda.is_available(), reason='no GPU'))]
+)
+def device(request):
+    return torch.device(request.param)
+
+
+@pytest.fixture(scope='session')
+def real_data():
+    """The folder of small real data sets."""
+    if 'LKDENSE_DATA' not in os.environ:
+        pytest.skip('LKDENSE_DATA does not name a folder of real images')
+    return Path(os.environ['LKDENSE_DATA'])
+
+
+@pytest.fixture
+def randomize_norms():
+    """Give every batch norm of a module statistics and scales that a merge cannot ignore."""
+
+    def randomize(module):
+        for norm in module.modules():
+            if isinstance(norm, torch.nn.modules.batchnorm._BatchNorm):
+                norm.running_mean.normal_()
+                norm.running_var.uniform_(0.5, 2)
+                torch.nn.init.uniform_(norm.weight, 0.5, 1.5)
+                torch.nn.init.normal_(norm.bias)
+        return module
+
+    return randomize
