@@ -5,6 +5,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 
+import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -74,6 +75,9 @@ class StagedBackbone(BaseModule):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the maps of the chosen stages."""
         outputs = []
+        if x.device.type == 'cpu':
+            # the only format for which a CPU has fast kernels; converted here once, it stays to the outputs
+            x = x.contiguous(memory_format=torch.channels_last)
         for i, reduce in enumerate((self.stem, *self.downsamples)):
             x = reduce(x)
             for block in self.stages[i]:

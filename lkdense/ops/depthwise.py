@@ -5,11 +5,11 @@ import os
 import torch
 from torch import Tensor
 
-from . import _eager
+from . import _cpu, _eager, _fft
 from ._choice import preference
 
 # a backend is a module with refusal(x, weight) -> str | None and run(x, weight, bias) -> Tensor; eager refuses nothing
-BACKENDS = {'eager': _eager}
+BACKENDS = {'cpu': _cpu, 'fft': _fft, 'eager': _eager}
 FORCED = os.environ.get('LKDENSE_BACKEND')
 
 
@@ -26,6 +26,9 @@ def depthwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, b
     Raises:
         ValueError: shapes or dtypes that do not fit, an unknown backend, or one that refuses, with its reason.
     """
+    if torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64:
+        dtype = torch.get_autocast_dtype(x.device.type)
+        x, weight, bias = x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
     _check(x, weight, bias)
     backend = backend or FORCED
     if backend is not None and backend not in BACKENDS:
@@ -51,6 +54,5 @@ def _check(x: Tensor, weight: Tensor, bias: Tensor | None) -> None:
         raise ValueError(f'bias must be [{channels}], got {tuple(bias.shape)}')
     if not x.is_floating_point():
         raise ValueError(f'x must be a floating-point tensor, got {x.dtype}')
-    # autocast brings the dtypes together by itself
-    if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+    if x.dtype != weight.dtype:
         raise ValueError(f'x and weight must have one dtype, got {x.dtype} and {weight.dtype}')
