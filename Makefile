@@ -1,0 +1,41 @@
+# Every target but `help` first sets up .venv if it is missing or older than what it is made from.
+# make PYTHON=/path/to/python TARGET: a .venv that uses that environment's own torch and packages (it is not written to).
+
+STAMP := .venv/ready
+RUN := .venv/bin/python
+
+help:
+	@echo 'make demo       train and test two small models on synthetic data, with pictures and a table'
+	@echo 'make test       the tests, but for the slow ones; ARGS="-k slak -x" goes to pytest'
+	@echo 'make test-slow  all tests'
+	@echo 'make lint       ruff: rules and format'
+	@echo 'make .venv      the set-up only'
+	@echo 'PYTHON=/path/to/python  an environment whose torch is to be used'
+
+.venv: $(STAMP)
+
+$(STAMP): setup.cfg pyproject.toml constraints.txt tools/setup_venv.py
+	$(or $(PYTHON),python3) tools/setup_venv.py $(if $(PYTHON),--borrow)
+	@touch $@
+
+# naming another PYTHON than .venv was made from makes .venv stale
+ifneq ($(PYTHON),)
+ifneq ($(shell $(PYTHON) -c 'import sys; print(sys.executable)'),$(shell cat .venv/borrowed 2>/dev/null))
+.PHONY: $(STAMP)
+endif
+endif
+
+demo: $(STAMP)
+	$(RUN) tools/demo.py $(ARGS)
+
+test: $(STAMP)
+	$(RUN) -m pytest -m 'not slow' $(ARGS)
+
+test-slow: $(STAMP)
+	$(RUN) -m pytest $(ARGS)
+
+lint: $(STAMP)
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+.PHONY: help .venv demo test test-slow lint

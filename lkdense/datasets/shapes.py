@@ -1,0 +1,98 @@
+"""Shapes and textures as functions of object coordinates: what an instance of each synthetic class looks like.
+
+Object coordinates ``u`` and ``v`` have their origin in the middle of the object; a shape lies within the unit circle.
+A class is one shape with one texture. Eight shapes share four textures, and colours are free, so neither the texture
+nor the colour alone tells the class.
+"""
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Field = NDArray[np.floating]
+
+
+def disk(u: Field, v: Field) -> NDArray[np.bool_]:
+    return np.hypot(u, v) < 0.9
+
+
+def square(u: Field, v: Field) -> NDArray[np.bool_]:
+    return np.maximum(np.abs(u), np.abs(v)) < 0.7
+
+
+def triangle(u: Field, v: Field) -> NDArray[np.bool_]:
+    return (v < 0.5) & (3**0.5 * np.abs(u) - v < 1)
+
+
+def cross(u: Field, v: Field) -> NDArray[np.bool_]:
+    return (np.minimum(np.abs(u), np.abs(v)) < 0.28) & (np.maximum(np.abs(u), np.abs(v)) < 0.95)
+
+
+def ring(u: Field, v: Field) -> NDArray[np.bool_]:
+    return np.abs(np.hypot(u, v) - 0.7) < 0.25
+
+
+def star(u: Field, v: Field) -> NDArray[np.bool_]:
+    """Five tips at radius 1; the corners between them at radius 0.4."""
+    half = np.pi / 5
+    # by symmetry every point lies in the wedge between a corner (angle 0) and a tip (angle `half`)
+    angle = np.abs((np.arctan2(v, u) + half) % (2 * half) - half)
+    along, across = np.hypot(u, v) * np.cos(angle), np.hypot(u, v) * np.sin(angle)
+    return (along - 0.4) * np.sin(half) < across * (np.cos(half) - 0.4)
+
+
+def crescent(u: Field, v: Field) -> NDArray[np.bool_]:
+    return (np.hypot(u, v) < 0.95) & (np.hypot(u - 0.5, v) > 0.75)
+
+
+def bar(u: Field, v: Field) -> NDArray[np.bool_]:
+    return (np.abs(u) < 0.95) & (np.abs(v) < 0.26)
+
+
+def stripes(u: Field, v: Field) -> Field:
+    return np.sin(u)
+
+
+def checks(u: Field, v: Field) -> Field:
+    return np.sin(u) * np.sin(v)
+
+
+def dots(u: Field, v: Field) -> Field:
+    return np.cos(u) + np.cos(v) - 0.6
+
+
+def ripples(u: Field, v: Field) -> Field:
+    return np.sin(np.hypot(u, v))
+
+
+# inside or outside at each point
+SHAPES: tuple[Callable[[Field, Field], NDArray[np.bool_]], ...] = (
+    disk,
+    square,
+    triangle,
+    cross,
+    ring,
+    star,
+    crescent,
+    bar,
+)
+# positive or negative at each point, of period 2 pi: one colour or the other
+TEXTURES: tuple[Callable[[Field, Field], Field], ...] = (stripes, checks, dots, ripples)
+MAX_CLASSES = len(SHAPES) * len(TEXTURES)
+
+
+def look(index: int) -> tuple[Callable, Callable]:
+    """Shape and texture of class ``index``: the first eight have a shape each, later ones repeat it, textured anew."""
+    if not 0 <= index < MAX_CLASSES:
+        raise ValueError(f'class index must be in [0, {MAX_CLASSES}), got {index}')
+    return SHAPES[index % len(SHAPES)], TEXTURES[(index + index // len(SHAPES)) % len(TEXTURES)]
+
+
+@cache
+def area(shape: Callable) -> float:
+    """Area of a shape in units of its squared radius."""
+    cells = 500
+    v, u = np.ogrid[-1 : 1 : cells * 1j, -1 : 1 : cells * 1j]
+    return float(shape(u, v).mean()) * 4
