@@ -1,0 +1,73 @@
+"""Pascal VOC 2012 segmentation, 21 classes, with the augmented training set: crops of 512x512.
+
+``ImageSets/Segmentation/aug.txt`` and ``SegmentationClassAug`` are what mmsegmentation's converter makes of SBD.
+"""
+
+data_root = 'data/VOCdevkit/VOC2012'
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(type='RandomResize', scale=(2048, 512), ratio_range=(0.5, 2.0), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=(512, 512), cat_max_ratio=0.75),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='PackSegInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(2048, 512), keep_ratio=True),
+    # after Resize: the metric is taken at the size of the original image
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs'),
+]
+# flip, and 0.5 to 1.75 times the size of test_pipeline
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [dict(type='Resize', scale=(512 * i, 128 * i), keep_ratio=True) for i in (2, 3, 4, 5, 6, 7)],
+            [dict(type='RandomFlip', prob=p, direction='horizontal') for p in (0.0, 1.0)],
+            [dict(type='LoadAnnotations')],
+            [dict(type='PackSegInputs')],
+        ],
+    ),
+]
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(
+        type='ConcatDataset',
+        datasets=[
+            dict(
+                type='PascalVOCDataset',
+                data_root=data_root,
+                data_prefix=dict(img_path='JPEGImages', seg_map_path=seg_map_path),
+                ann_file=ann_file,
+                pipeline=train_pipeline,
+            )
+            for seg_map_path, ann_file in (
+                ('SegmentationClass', 'ImageSets/Segmentation/train.txt'),
+                ('SegmentationClassAug', 'ImageSets/Segmentation/aug.txt'),
+            )
+        ],
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='PascalVOCDataset',
+        data_root=data_root,
+        data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClass'),
+        ann_file='ImageSets/Segmentation/val.txt',
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+test_evaluator = val_evaluator

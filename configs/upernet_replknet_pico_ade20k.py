@@ -1,0 +1,24 @@
+"""UPerNet with RepLKNet-pico and narrow heads on ADE20K: 40k iterations, 512x512 crops, tested on whole images.
+
+Ours, for CPUs, demonstrations and tests; no one publishes weights, so it starts from random ones: no drop path, no
+layer decay and a higher learning rate.
+Global batch 8: 1 GPU x 8 images.
+"""
+
+_base_ = [
+    '_base_/models/upernet.py',
+    '_base_/datasets/ade20k.py',
+    '_base_/schedules/seg_40k.py',
+    '_base_/runtime.py',
+]
+model = dict(
+    backbone=dict(type='RepLKNet', arch='pico', drop_path_rate=0.0),
+    decode_head=dict(in_channels=[64, 128, 256, 512], channels=64, num_classes=150),
+    auxiliary_head=dict(in_channels=256, channels=32, num_classes=150),
+)
+optim_wrapper = dict(
+    optimizer=dict(lr=5e-4),
+    paramwise_cfg=dict(norm_decay_mult=0),
+)
+train_dataloader = dict(batch_size=8)
+auto_scale_lr = dict(enable=False, base_batch_size=8)
