@@ -1,0 +1,205 @@
+"""What tools/train.py and tools/test.py share: their options, the config, and checks before anything is built."""
+
+import argparse
+import importlib
+import io
+import os
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.device import get_device
+from torch import Tensor
+
+from .checkpoint import unwrap
+
+# what the onedl packages print for each data set of a service that nobody asked for
+ONEDL_NOTICE = 'Could not import OneDL'
+WHERE_TO_READ = 'see section Data of README.md'
+
+
+class LaunchError(Exception):
+    """What keeps a tool from starting, in one sentence for its user."""
+
+
+def run(main: Callable[[], None]) -> None:
+    """Call ``main``; a :class:`LaunchError` ends the process with exit code 1 and that one sentence."""
+    try:
+        main()
+    except LaunchError as error:
+        raise SystemExit(f'{Path(sys.argv[0]).name}: {error}') from None
+    finally:
+        # a process that ends with the threads of gloo still running may abort
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+def add_shared_options(parser: argparse.ArgumentParser) -> None:
+    """The options that training and testing have in common."""
+    parser.add_argument('config', metavar='CONFIG', help='of a segmentor or a detector, such as those in configs/')
+    parser.add_argument('--work-dir', metavar='DIR', help="logs and checkpoints; default: work_dirs/ and CONFIG's name")
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='override anything in the config: train_cfg.max_iters=100 model.backbone.drop_path_rate=0.1 key="[1,2]"',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what started the processes (pytorch: torchrun); none: there is only this one',
+    )
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config, apply the shared options, and register what its ``default_scope`` brings."""
+    if not Path(args.config).is_file():
+        raise LaunchError(f'there is no config {args.config}')
+    if args.launcher == 'pytorch' and 'RANK' not in os.environ:
+        raise LaunchError('--launcher pytorch is for processes that torchrun has started; see tools/dist_train.sh')
+    with onedl_notice_dropped():
+        cfg = Config.fromfile(args.config)
+        cfg.merge_from_dict(args.cfg_options)
+        if (scope := cfg.get('default_scope')) in ('mmseg', 'mmdet'):
+            register_all_of(scope)
+    cfg.launcher = args.launcher
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
+    return cfg
+
+
+def register_all_of(package: str) -> None:
+    """Import all of mmseg or mmdet."""
+    try:
+        importlib.import_module(f'{package}.utils').register_all_modules(init_default_scope=False)
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        raise LaunchError(
+            f"the config is one for {package}, which is not installed: pip install 'lkdense[mm]'"
+        ) from None
+
+
+@contextmanager
+def onedl_notice_dropped() -> Iterator[None]:
+    """Hold back what is printed, then print it without the notices of the onedl packages."""
+    held = io.StringIO()
+    try:
+        with redirect_stdout(held):
+            yield
+    finally:
+        sys.stdout.writelines(line for line in held.getvalue().splitlines(True) if not line.startswith(ONEDL_NOTICE))
+
+
+def check_data(cfg: Config, phase: str) -> None:
+    """Look for every file and folder that the data sets of ``phase`` ('train', 'val', 'test') name.
+
+    Raises:
+        LaunchError: one of them is not there, or is an empty folder.
+    """
+    loader = cfg.get(f'{phase}_dataloader') or {}
+    for dataset in _leaves(loader.get('dataset')):
+        expected = _expected_paths(dataset)
+        for path in expected:
+            if path.is_file() or (path.is_dir() and any(path.iterdir())):
+                continue
+            state = 'is empty' if path.is_dir() else 'does not exist'
+            raise LaunchError(
+                f'no data for {phase}_dataloader: {path} {state}, but {dataset["type"]} expects '
+                f'{_layout(dataset, expected)} ({WHERE_TO_READ})'
+            )
+    for metric in as_list(cfg.get(f'{phase}_evaluator')):
+        path = metric.get('ann_file')
+        if path and _is_local(path) and not Path(path).is_file():
+            raise LaunchError(
+                f'no annotations for {phase}_evaluator: {path} does not exist, but {metric["type"]} reads it '
+                f'({WHERE_TO_READ})'
+            )
+
+
+def check_checkpoint(path: str | Path, option: str) -> dict[str, Tensor]:
+    """Return the weights in the checkpoint at ``path``, under the names that they have there; remote ones are not read.
+
+    Raises:
+        LaunchError: there is no such file, or it holds no weights.
+    """
+    if not _is_local(path):
+        return {}
+    if not Path(path).is_file():
+        raise LaunchError(f'{option}: there is no checkpoint {path}')
+    try:
+        # mapped into memory, only the names are read
+        checkpoint = torch.load(path, map_location='cpu', mmap=zipfile.is_zipfile(path), weights_only=False)
+        weights = {name: value for name, value in unwrap(checkpoint).items() if isinstance(value, Tensor)}
+    except Exception as error:  # unpickling what is no pickle can raise anything
+        raise LaunchError(
+            f'{option}: {path} is not a checkpoint ({type(error).__name__}: {_one_line(error)})'
+        ) from None
+    if not weights:
+        raise LaunchError(f'{option}: {path} is not a checkpoint: it holds no weights')
+    return weights
+
+
+def pretrained_paths(model_cfg: dict) -> list[str]:
+    """Return every checkpoint that an ``init_cfg`` inside ``model_cfg`` names."""
+    paths = [cfg.get('checkpoint') for cfg in _dicts(model_cfg) if cfg.get('type') == 'Pretrained']
+    return [path for path in paths if isinstance(path, str)]
+
+
+def as_list(cfg) -> list:
+    """Return what a config gives one or several of, such as metrics, as a list."""
+    return list(cfg) if isinstance(cfg, list | tuple) else [cfg] if cfg else []
+
+
+def has_accelerator() -> bool:
+    """Whether there is anything faster than a CPU, as MMEngine sees it."""
+    return get_device() != 'cpu'
+
+
+def _leaves(dataset: dict | None) -> Iterator[dict]:
+    # data sets of one or of several data sets keep them under these two names, in mmengine, mmseg and mmdet alike
+    if not isinstance(dataset, dict):
+        return
+    inner = [dataset.get('dataset'), *as_list(dataset.get('datasets'))]
+    if not any(inner):
+        yield dataset
+    for part in inner:
+        yield from _leaves(part)
+
+
+def _expected_paths(dataset: dict) -> list[Path]:
+    root, parts = (
+        dataset.get('data_root') or '',
+        [dataset.get('ann_file'), *(dataset.get('data_prefix') or {}).values()],
+    )
+    paths = [os.path.join(root, part) for part in parts if isinstance(part, str) and part]
+    return [Path(path) for path in paths or [root] if path and _is_local(path)]
+
+
+def _layout(dataset: dict, paths: list[Path]) -> str:
+    root = Path(dataset.get('data_root') or '')
+    inside = [str(path.relative_to(root)) if path.is_relative_to(root) else str(path) for path in paths]
+    return f'{", ".join(inside)} in {root}'
+
+
+def _is_local(path: str | Path) -> bool:
+    return '://' not in str(path)
+
+
+def _dicts(cfg) -> Iterator[dict]:
+    if isinstance(cfg, dict):
+        yield cfg
+        cfg = list(cfg.values())
+    if isinstance(cfg, list | tuple):
+        for part in cfg:
+            yield from _dicts(part)
+
+
+def _one_line(error: Exception) -> str:
+    return str(error).strip().split('\n')[0]
