@@ -280,3 +280,17 @@ def test_no_path_is_absolute_and_nothing_is_downloaded(cfg):
 def test_a_dumped_config_reads_back(cfg, tmp_path):
     cfg.dump(tmp_path / 'dumped.py')
     assert Config.fromfile(tmp_path / 'dumped.py').to_dict() == cfg.to_dict()
+
+
+@pytest.mark.parametrize('path', sorted(FOLDER.glob('examples/*.py')), ids=lambda path: path.stem)
+def test_examples_change_the_classes_everywhere(path):
+    cfg = Config.fromfile(path)
+    loaders = (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader)
+    (classes,) = {len(loader.dataset.metainfo.classes) for loader in loaders}
+    with DefaultScope.overwrite_default_scope(cfg.default_scope), torch.device('meta'), torch.no_grad():
+        model = MODELS.build(cfg.model).eval()
+        features = model.backbone(torch.empty(1, 3, 128, 128))
+        if cfg.default_scope == 'mmseg':
+            assert [head(features).shape[1] for head in (model.decode_head, model.auxiliary_head)] == [classes, classes]
+        else:
+            check_detection_heads(model, model.neck(features), classes)

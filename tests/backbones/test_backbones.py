@@ -177,3 +177,15 @@ def test_parameter_counts_are_the_published_ones(cls, arch, millions):
     body = sum(p.numel() for name, p in backbone.named_parameters() if not name.startswith('norm'))
     width = backbone.out_channels[-1]
     assert (body + 2 * width + 1000 * width + 1000) / 1e6 == pytest.approx(millions, abs=0.005)
+
+
+@pytest.mark.parametrize('cls', [SLaK, ConvNeXt])
+def test_weights_start_as_the_authors_draw_them(cls):
+    backbone = cls('pico')
+    layers = [m for m in backbone.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    large = [m for m in layers if m.weight.numel() > 5000]
+    assert len(large) > 20
+    for layer in large:
+        assert layer.weight.std().item() == pytest.approx(0.02, rel=0.1)
+    assert all((layer.bias == 0).all() for layer in layers if layer.bias is not None)
+    assert (backbone.stages[0][0].gamma == 1).all()
