@@ -31,7 +31,7 @@ TASKS = {  # folder: layout of its data, config, best possible name of what it m
         {'coco/bbox_mAP': 'box mAP', 'coco/segm_mAP': 'mask mAP'},
     ),
 }
-IMAGES, SIZE, CLASSES = 250, 128, 4
+IMAGES, SIZE, CLASSES = 250, 128, 2
 SHOWN = 5  # images in the picture of each task
 SCORE = 0.4  # detections below it are not drawn
 COLORS = plt.get_cmap('Set1').colors

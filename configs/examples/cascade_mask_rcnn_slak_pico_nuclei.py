@@ -1,4 +1,4 @@
-"""Cascade Mask R-CNN with SLaK-pico on a COCO-style data set of one's own: nuclei, 1 class, 5 epochs of 200 images.
+"""Cascade Mask R-CNN with SLaK-pico on a COCO-style data set of one's own: nuclei, 1 class, 3 epochs of 200 images.
 
 Only paths, classes, schedule and batch differ from the config it derives from.
 """
@@ -34,9 +34,9 @@ model = dict(
         mask_head=dict(num_classes=1),
     ),
 )
-train_cfg = dict(max_epochs=5, val_interval=1)
+train_cfg = dict(max_epochs=3, val_interval=1)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=20),
-    dict(type='MultiStepLR', gamma=0.1, milestones=[4], by_epoch=True, begin=0, end=5),
+    dict(type='MultiStepLR', gamma=0.1, milestones=[2], by_epoch=True, begin=0, end=3),
 ]
 default_hooks = dict(logger=dict(interval=10))

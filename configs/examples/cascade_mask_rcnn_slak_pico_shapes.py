@@ -1,15 +1,16 @@
 """Cascade Mask R-CNN with SLaK-pico on synthetic shapes in COCO's layout: the detection half of `make demo`.
 
-Four classes, images of 128x128, 8 epochs of 200 images, for a CPU. The backbone starts from the weights that the
+Two classes, images of 128x128, 6 epochs of 200 images, for a CPU. The backbone starts from the weights that the
 segmentation half has trained: detectors learn slowly from random ones.
 """
 
 _base_ = '../cascade_mask_rcnn_slak_pico_coco.py'
 data_root = 'demo/data/coco'
-metainfo = dict(classes=('person', 'bicycle', 'car', 'motorcycle'))
+metainfo = dict(classes=('person', 'bicycle'))
 _base_.train_pipeline[2] = dict(type='Resize', scale=(128, 128))
 _base_.test_pipeline[1].scale = (128, 128)
 train_dataloader = dict(
+    batch_size=4,
     num_workers=1,
     dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=_base_.train_pipeline, filter_cfg=dict(min_size=8)),
 )
@@ -20,16 +21,16 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=f'{data_root}/annotations/instances_val2017.json')
 test_evaluator = val_evaluator
 model = dict(
-    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='demo/segmentation/iter_240.pth')),
+    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='demo/segmentation/iter_300.pth')),
     rpn_head=dict(anchor_generator=dict(scales=[4])),
     roi_head=dict(
-        bbox_head=[dict(head, num_classes=4) for head in _base_.model.roi_head.bbox_head],
-        mask_head=dict(num_classes=4),
+        bbox_head=[dict(head, num_classes=2) for head in _base_.model.roi_head.bbox_head],
+        mask_head=dict(num_classes=2),
     ),
 )
-train_cfg = dict(max_epochs=8, val_interval=2)
+train_cfg = dict(max_epochs=6, val_interval=2)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=20),
-    dict(type='MultiStepLR', gamma=0.1, milestones=[6], by_epoch=True, begin=0, end=8),
+    dict(type='MultiStepLR', gamma=0.1, milestones=[5], by_epoch=True, begin=0, end=6),
 ]
 default_hooks = dict(logger=dict(interval=5), checkpoint=dict(interval=2))

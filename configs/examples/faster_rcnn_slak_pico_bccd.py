@@ -1,4 +1,4 @@
-"""Faster R-CNN with SLaK-pico on a VOC-style data set of one's own: BCCD, 3 classes, 4 epochs of 292 images.
+"""Faster R-CNN with SLaK-pico on a VOC-style data set of one's own: BCCD, 3 classes, 2 epochs of 292 images.
 
 Only paths, classes, schedule and batch differ from the config it derives from.
 """
@@ -23,9 +23,9 @@ train_dataloader = dict(
 val_dataloader = dict(num_workers=1, dataset=dict(data_root=data_root, metainfo=metainfo))
 test_dataloader = val_dataloader
 model = dict(roi_head=dict(bbox_head=dict(num_classes=3)))
-train_cfg = dict(max_epochs=4, val_interval=1)
+train_cfg = dict(max_epochs=2, val_interval=1)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=20),
-    dict(type='MultiStepLR', gamma=0.1, milestones=[3], by_epoch=True, begin=0, end=4),
+    dict(type='MultiStepLR', gamma=0.1, milestones=[1], by_epoch=True, begin=0, end=2),
 ]
 default_hooks = dict(logger=dict(interval=10))
