@@ -14,7 +14,7 @@ CASES = {  # config: data_root below LKDENSE_DATA, images for training and testi
     'examples/upernet_slak_pico_camvid': ('camvid', 367, 233),
     'cascade_mask_rcnn_slak_t_coco': ('coco_free', None, 66),
     'examples/cascade_mask_rcnn_slak_pico_nuclei': ('nuclei', 200, 60),
-    'examples/faster_rcnn_slak_pico_bccd': ('bccd', 292, 72),
+    'examples/faster_rcnn_slak_pico_bccd': ('bccd', 205, 72),
 }
 
 
@@ -54,7 +54,7 @@ def test_a_full_size_config_trains_with_paths_and_schedule_changed_on_the_comman
     options = [
         'train_cfg.max_iters=2',
         'train_cfg.val_interval=2',
-        'train_dataloader.batch_size=1',
+        'train_dataloader.batch_size=2',
         f'train_dataloader.dataset.data_root={root}',
         f'val_dataloader.dataset.data_root={root}',
         'val_dataloader.dataset.indices=1',

@@ -1,4 +1,4 @@
-"""Faster R-CNN with SLaK-pico on a VOC-style data set of one's own: BCCD, 3 classes, 2 epochs of 292 images.
+"""Faster R-CNN with SLaK-pico on a VOC-style data set of one's own: BCCD, 3 classes, 2 epochs of 205 images.
 
 Only paths, classes, schedule and batch differ from the config it derives from.
 """
@@ -14,7 +14,7 @@ train_dataloader = dict(
         type='VOCDataset',
         data_root=data_root,
         metainfo=metainfo,
-        ann_file='VOC2007/ImageSets/Main/trainval.txt',
+        ann_file='VOC2007/ImageSets/Main/train.txt',
         data_prefix=dict(sub_data_root='VOC2007/'),
         filter_cfg=dict(filter_empty_gt=True, min_size=32),
         pipeline=_base_.train_pipeline,
