@@ -59,7 +59,8 @@ train_dataloader = dict(
                 data_root=data_root,
                 ann_file=f'{year}/ImageSets/Main/trainval.txt',
                 data_prefix=dict(sub_data_root=f'{year}/'),
-                filter_cfg=dict(filter_empty_gt=True, min_size=32),
+                # a box without any extent would make the regression loss NaN
+                filter_cfg=dict(filter_empty_gt=True, min_size=32, bbox_min_size=1),
                 pipeline=train_pipeline,
             )
             for year in ('VOC2007', 'VOC2012')
