@@ -148,7 +148,8 @@ def draw(result: Result) -> Path:
 
 
 def draw_labels(axis: plt.Axes, labels: np.ndarray) -> None:
-    for label in range(1, labels.max() + 1):
+    # 0 is the wall, 255 what does not count
+    for label in range(1, len(COLORS)):
         fill(axis, labels == label, COLORS[label - 1])
 
 

@@ -1,7 +1,7 @@
 """Cascade Mask R-CNN with SLaK-pico on synthetic shapes in COCO's layout: the detection half of `make demo`.
 
-Two classes, images of 128x128, 3 epochs of 200 images, 2 at a time, for a CPU. The backbone starts from the weights that the
-segmentation half has trained: detectors learn slowly from random ones.
+Two classes, images of 128x128, 3 epochs of 200 images, 2 at a time, for a CPU. The backbone starts from the weights
+that the segmentation half has trained: detectors learn slowly from random ones.
 """
 
 _base_ = '../cascade_mask_rcnn_slak_pico_coco.py'
