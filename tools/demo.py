@@ -23,7 +23,7 @@ from lkdense import launch
 from lkdense.datasets import write_scenes
 
 FOLDER = Path('demo')
-TASKS = {  # folder: layout of its data, config, best possible name of what it measures
+TASKS = {  # task: layout of its data, config, and its metrics with their names in the table
     'segmentation': ('ade20k', 'configs/examples/upernet_slak_pico_shapes.py', {'mIoU': 'mIoU'}),
     'detection': (
         'coco',
