@@ -83,7 +83,9 @@ class StagedBackbone(BaseModule):
             for block in self.stages[i]:
                 x = _recomputed(block, x) if self.with_cp and self.training else block(x)
             if i in self.out_indices:
-                outputs.append(getattr(self, f'norm{i}')(x) if self.output_norms else x)
+                output = getattr(self, f'norm{i}')(x) if self.output_norms else x
+                # mmcv's RoIAlign takes the memory of a channels-last map for that of an ordinary one, without a word
+                outputs.append(output.contiguous())
             if i == self.out_indices[-1]:
                 break
         return tuple(outputs)

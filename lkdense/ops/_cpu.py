@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ._autograd import register_gradients
 from ._spectrum import spectral_weight_gradient
 
 
@@ -37,17 +38,4 @@ def _(x, weight, bias):
     return torch.empty_like(x, memory_format=torch.channels_last)
 
 
-def _save(ctx, inputs, output):
-    ctx.save_for_backward(*inputs[:2])
-
-
-def _backward(ctx, grad):
-    x, weight = ctx.saved_tensors
-    return (
-        channels_last_conv(grad, weight.flip(2, 3), None) if ctx.needs_input_grad[0] else None,
-        spectral_weight_gradient(x, grad, *weight.shape[2:]) if ctx.needs_input_grad[1] else None,
-        grad.sum((0, 2, 3)) if ctx.needs_input_grad[2] else None,
-    )
-
-
-channels_last_conv.register_autograd(_backward, setup_context=_save)
+register_gradients(channels_last_conv, spectral_weight_gradient)

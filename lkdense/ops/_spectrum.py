@@ -1,33 +1,49 @@
 """Depthwise convolution as a product of spectra: the cost hardly depends on the size of the kernel.
 
 A circular convolution of ``H + kh // 2`` rows is enough for 'same' padding: what wraps around meets only zeros, or rows
-that are cut off. Channels go through in slices that stay in the cache, which also bounds the memory. Everything below
-float64 is computed in float32.
+that are cut off. Images far larger than that are cut into tiles, which overlap by the kernel. Channels go through in
+slices, which with their spectra stay in the cache and bound the memory. Everything below float64 is computed in
+float32.
 """
 
 from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import product
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
-# bytes of padded images worked on at a time: about a core's second-level cache
-SLICE_BYTES = 2**21
+from ._autograd import register_gradients
+
+# bytes of padded images worked on at a time: together with their spectra about a core's second-level cache
+SLICE_BYTES = 2**20
+# rows and columns, about, of a tile that is not the whole image; smaller ones lose more by overlap than the cache gains
+TILE = 512
 
 
 @torch.library.custom_op('lkdense::spectral_conv', mutates_args=())
-def spectral_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Convolve ``x`` ``[N, C, H, W]`` with ``weight`` ``[C, 1, kh, kw]``; the output has ``x``'s memory format."""
+def spectral_conv(x: Tensor, weight: Tensor, bias: Tensor | None, keep_spectrum: bool = False) -> Tensor:
+    """Convolve ``x`` ``[N, C, H, W]`` with ``weight`` ``[C, 1, kh, kw]``; the output has ``x``'s memory format.
+
+    Args:
+        x: the images.
+        weight: the kernels.
+        bias: ``[C]``.
+        keep_spectrum: keep the kernels' spectrum for the next call with the same ``weight``, as long as it lives.
+    """
     y = torch.empty_like(x)
-    height, width = x.shape[2:]
-    kernel = weight.shape[2:]
-    period = [_fast_length(n + k // 2) for n, k in zip((height, width), kernel)]
-    offset = [k // 2 for k in kernel]
-    for part in _slices(x, period):
-        product = _spectrum(x[:, part], period, offset)
-        product *= _spectrum(weight[part].transpose(0, 1), period).conj()
-        convolved = torch.fft.irfft2(product, s=period)[..., :height, :width]
-        y[:, part] = convolved if bias is None else convolved + bias[part, None, None]
+    plan = Plan(x.shape[2:], weight.shape[2:])
+    kernel = _kept_spectrum(weight, plan.period) if keep_spectrum else None
+    for part in _slices(x, plan.period):
+        factor = _kernel_spectrum(weight[part], plan.period) if kernel is None else kernel[part]
+        for tile in plan.tiles:
+            spectrum = _spectrum(x[:, part], tile.source, plan.period, tile.offset)
+            spectrum *= factor
+            height, width = (rows.stop - rows.start for rows in tile.target)
+            convolved = torch.fft.irfft2(spectrum, s=plan.period)[..., :height, :width]
+            y[:, part, *tile.target] = convolved if bias is None else convolved.add_(bias[part, None, None])
     return y
 
 
@@ -35,17 +51,21 @@ def spectral_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 def spectral_weight_gradient(x: Tensor, grad: Tensor, height: int, width: int) -> Tensor:
     """Return a kernel's gradient ``[C, 1, height, width]`` from input and output gradient ``[N, C, H, W]``."""
     result = x.new_zeros(x.shape[1], 1, height, width)
-    period = [_fast_length(n + k // 2) for n, k in zip(x.shape[2:], (height, width))]
-    offset = (height // 2, width // 2)
-    for part in _slices(x, period):
-        product = _spectrum(x[:, part], period, offset) * _spectrum(grad[:, part], period).conj()
-        correlation = torch.fft.irfft2(product.sum(0), s=period)
-        result[part, 0, : period[0], : period[1]] = correlation[..., :height, :width]
+    plan = Plan(x.shape[2:], (height, width))
+    for part in _slices(x, plan.period):
+        total = None
+        for tile in plan.tiles:
+            spectrum = _spectrum(x[:, part], tile.source, plan.period, tile.offset)
+            spectrum *= _spectrum(grad[:, part], tile.target, plan.period).conj()
+            total = spectrum.sum(0) if total is None else total.add_(spectrum.sum(0))
+        correlation = torch.fft.irfft2(total, s=plan.period)
+        # beyond the period of a small image the taps meet nothing but zeros
+        result[part, 0, : plan.period[0], : plan.period[1]] = correlation[..., :height, :width]
     return result
 
 
 @spectral_conv.register_fake
-def _(x, weight, bias):
+def _(x, weight, bias, keep_spectrum=False):
     return torch.empty_like(x)
 
 
@@ -54,13 +74,67 @@ def _(x, grad, height, width):
     return x.new_empty(x.shape[1], 1, height, width)
 
 
-def _spectrum(x: Tensor, period: Sequence[int], offset: Sequence[int] = (0, 0)) -> Tensor:
+register_gradients(spectral_conv, spectral_weight_gradient)
+
+
+class Tile(NamedTuple):
+    """A part of the output, the part of the input that it sees, and where that begins in the padded tile."""
+
+    target: tuple[slice, slice]
+    source: tuple[slice, slice]
+    offset: tuple[int, int]
+
+
+class Plan:
+    """The tiles of an image and the period, in rows and columns, of the circular convolution of each.
+
+    Args:
+        size: (height, width) of the image.
+        kernel: (height, width) of the kernel.
+    """
+
+    def __init__(self, size: Sequence[int], kernel: Sequence[int]):
+        starts, lengths, self.period = [], [], []
+        for image, taps in zip(size, kernel):
+            count = max(1, round(image / TILE))
+            lengths.append(-(-image // count))
+            starts.append(range(0, image, lengths[-1]))
+            self.period.append(_fast_length(lengths[-1] + (taps // 2 if count == 1 else taps - 1)))
+        self.tiles = []
+        for begin in product(*starts):
+            ends = [min(b + n, image) for b, n, image in zip(begin, lengths, size)]
+            first = [max(b - taps // 2, 0) for b, taps in zip(begin, kernel)]
+            last = [min(e + taps // 2, image) for e, taps, image in zip(ends, kernel, size)]
+            offset = [f - b + taps // 2 for f, b, taps in zip(first, begin, kernel)]
+            self.tiles.append(Tile(tuple(map(slice, begin, ends)), tuple(map(slice, first, last)), tuple(offset)))
+
+
+def _spectrum(x: Tensor, region: Sequence[slice], period: Sequence[int], offset: Sequence[int] = (0, 0)) -> Tensor:
+    """Return the spectrum of a region of ``x`` that is placed at ``offset`` in zeros of size ``period``."""
     top, left = offset
-    padded = torch.zeros(*x.shape[:2], *period, dtype=torch.promote_types(x.dtype, torch.float32))
-    # a kernel may reach beyond the period of a small image, but there it meets nothing but zeros
-    x = x[..., : period[0] - top, : period[1] - left]
+    # below the period of a small image a large kernel's offset leaves no room for rows that it would never meet
+    x = x[..., *region][..., : period[0] - top, : period[1] - left]
+    padded = x.new_zeros(*x.shape[:2], *period, dtype=torch.promote_types(x.dtype, torch.float32))
     padded[..., top : top + x.shape[2], left : left + x.shape[3]] = x
     return torch.fft.rfft2(padded)
+
+
+def _kernel_spectrum(weight: Tensor, period: Sequence[int]) -> Tensor:
+    """Return the factors ``[C, ...]`` that correlate with kernels ``[C, 1, kh, kw]``."""
+    whole = slice(None)
+    return _spectrum(weight.transpose(0, 1), (whole, whole), period)[0].conj().resolve_conj()
+
+
+_kept = WeakTensorKeyDictionary()
+
+
+def _kept_spectrum(weight: Tensor, period: Sequence[int]) -> Tensor:
+    # compared by value: what writes through `.data`, as averaging of weights does, leaves no other trace
+    known = _kept.get(weight)
+    if known is None or known[0] != period or not torch.equal(known[1], weight):
+        known = list(period), weight.detach().clone(), _kernel_spectrum(weight.detach(), period)
+        _kept[weight] = known
+    return known[2]
 
 
 def _slices(x: Tensor, period: Sequence[int]) -> Iterator[slice]:

@@ -5,11 +5,11 @@ import os
 import torch
 from torch import Tensor
 
-from . import _cpu, _eager, _fft
+from . import _cpu, _eager, _fft, _triton
 from ._choice import preference
 
 # a backend is a module with refusal(x, weight) -> str | None and run(x, weight, bias) -> Tensor; eager refuses nothing
-BACKENDS = {'cpu': _cpu, 'fft': _fft, 'eager': _eager}
+BACKENDS = {'triton': _triton, 'cpu': _cpu, 'fft': _fft, 'eager': _eager}
 FORCED = os.environ.get('LKDENSE_BACKEND')
 
 

@@ -63,6 +63,16 @@ def test_every_parameter_gets_a_gradient(make):
         assert all(p.requires_grad for p in backbone.parameters()) == (out_indices == (0, 1, 2, 3))
 
 
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last], ids=str)
+def test_outputs_lie_in_memory_as_operators_of_detectors_read_them(make, layout):
+    roi_align = pytest.importorskip('mmcv.ops').roi_align
+    image = torch.randn(1, 3, 64, 64).contiguous(memory_format=layout)
+    box = torch.tensor([[0, 1.0, 1.0, 9.0, 12.0]])
+    for stage in make().eval()(image):
+        from_ours = roi_align(stage, box, (3, 3))
+        torch.testing.assert_close(from_ours, roi_align(stage.clone(memory_format=torch.contiguous_format), box, (3, 3)))
+
+
 @pytest.mark.parametrize(
     'wrong', [dict(out_indices=()), dict(out_indices=(0, 4)), dict(out_indices=(3, 0)), dict(frozen_stages=5)], ids=str
 )
