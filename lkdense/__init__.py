@@ -1,13 +1,24 @@
 """Large-kernel convolutional backbones for dense prediction, as plugins of MMEngine.
 
 Importing this package registers its classes, so that ``custom_imports=dict(imports=['lkdense'])`` makes ``type='SLaK'``
-known to a config of mmsegmentation or mmdetection; ``type='lkdense.SLaK'`` needs no import line.
+known to a config of mmsegmentation or mmdetection; ``type='lkdense.SLaK'`` needs no import line. ``lkdense.ops`` and
+``lkdense.layers`` work with torch alone.
 """
 
-from . import engine
-from .backbones import ConvNeXt, RepLKNet, SLaK
+from importlib.util import find_spec
+
 from .ops import depthwise_conv2d
 
 __version__ = '0.1.0'
 
 __all__ = ['ConvNeXt', 'RepLKNet', 'SLaK', '__version__', 'depthwise_conv2d', 'engine']
+
+if find_spec('mmengine'):
+    from . import engine
+    from .backbones import ConvNeXt, RepLKNet, SLaK
+else:
+
+    def __getattr__(name: str):
+        if name in __all__:
+            raise ImportError(f'lkdense.{name} needs mmengine: pip install --no-build-isolation lkdense[mm]')
+        raise AttributeError(f"module 'lkdense' has no attribute {name!r}")

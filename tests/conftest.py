@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+if not torch.cuda.is_available():
+    # before Triton is imported: its kernels then run in NumPy, slowly but by the same arithmetic
+    os.environ.setdefault('TRITON_INTERPRET', '1')
+
 
 @pytest.fixture(autouse=True)
 def _seed():

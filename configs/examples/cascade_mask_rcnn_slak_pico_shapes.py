@@ -27,6 +27,12 @@ model = dict(
         bbox_head=[dict(head, num_classes=2) for head in _base_.model.roi_head.bbox_head],
         mask_head=dict(num_classes=2),
     ),
+    # a handful of small objects needs few proposals
+    train_cfg=dict(
+        rpn_proposal=dict(nms_pre=100, max_per_img=100),
+        rcnn=[dict(stage, sampler=dict(stage.sampler, num=64)) for stage in _base_.model.train_cfg.rcnn],
+    ),
+    test_cfg=dict(rpn=dict(nms_pre=100, max_per_img=100)),
 )
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 train_cfg = dict(max_epochs=3, val_interval=1)

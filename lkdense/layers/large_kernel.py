@@ -6,6 +6,7 @@
 
 from torch import Tensor, nn
 
+from ..ops import strips_conv2d
 from .conv_norm import ConvNorm
 from .depthwise import DepthwiseConv2d, KernelSize, kernel_pair
 from .reparam import add_kernel
@@ -76,17 +77,20 @@ class StripLargeKernel(nn.Module):
 class StripPair(nn.Module):
     """The deployed form of :class:`StripLargeKernel`: ``[N, C, H, W]`` to the same shape.
 
-    It stays two strips, because their K x K sum costs K / 2N times as many multiplications.
+    It stays two strips, because a direct convolution with their K x K sum costs K / 2N times as many multiplications;
+    where products of spectra are cheaper, the sum is formed when it runs.
     """
 
-    def __init__(self, vertical: nn.Conv2d, horizontal: nn.Conv2d):
+    def __init__(self, vertical: DepthwiseConv2d, horizontal: DepthwiseConv2d):
         super().__init__()
         self.vertical = vertical
         self.horizontal = horizontal
 
     def forward(self, x: Tensor) -> Tensor:
         """Add up the strips."""
-        return self.vertical(x) + self.horizontal(x)
+        vertical, horizontal = self.vertical, self.horizontal
+        bias = vertical.bias + horizontal.bias
+        return strips_conv2d(x, vertical.weight, horizontal.weight, bias, backend=vertical.backend)
 
 
 def _small_branch(channels: int, kernel_size: KernelSize, small_kernel: int | None) -> ConvNorm | None:

@@ -1,5 +1,5 @@
 """Functions on tensors. They import torch and nothing else of this package."""
 
-from .depthwise import BACKENDS, depthwise_conv2d
+from .depthwise import BACKENDS, chosen_backend, depthwise_conv2d, strips_conv2d
 
-__all__ = ['BACKENDS', 'depthwise_conv2d']
+__all__ = ['BACKENDS', 'chosen_backend', 'depthwise_conv2d', 'strips_conv2d']

@@ -1,7 +1,7 @@
-"""PyTorch's channels-last convolution for the output and the input gradient, spectra for the weight gradient.
+"""PyTorch's convolution in the layout that suits it best, and a weight gradient through spectra.
 
-On a CPU PyTorch has a fast kernel for large depthwise kernels in the channels-last format alone, and none for the
-weight gradient.
+On a CPU PyTorch is fast for large depthwise kernels in the channels-last format, in the default format only for narrow
+ones, and for no weight gradient of a large kernel at all. ``docs/performance.md`` has the figures.
 """
 
 import torch
@@ -11,6 +11,10 @@ from torch import Tensor
 from ._autograd import register_gradients
 from ._spectrum import spectral_weight_gradient
 
+# the widest kernel that oneDNN has code for in the default format; wider ones take ten to fifty times longer.
+# In channels-last that same code takes twice the time of what runs one size further up.
+WIDEST = 13
+
 
 def refusal(x: Tensor, weight: Tensor) -> str | None:
     """Return why these tensors cannot be run, or None."""
@@ -18,24 +22,66 @@ def refusal(x: Tensor, weight: Tensor) -> str | None:
 
 
 def run(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Convolve ``x`` ``[N, C, H, W]`` with ``weight`` ``[C, 1, kh, kw]``; the output is in channels-last format."""
-    return channels_last_conv(x, weight, bias)
+    """Convolve ``x`` ``[N, C, H, W]`` with ``weight`` ``[C, 1, kh, kw]``; the output has ``x``'s memory format."""
+    return direct_conv(x, weight, bias)
 
 
-@torch.library.custom_op('lkdense::channels_last_conv', mutates_args=())
-def channels_last_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+@torch.library.custom_op('lkdense::direct_conv', mutates_args=())
+def direct_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Convolve ``x`` ``[N, C, H, W]`` with ``weight`` ``[C, 1, kh, kw]``."""
-    # in 16 bit PyTorch's kernel for this format takes minutes where it takes milliseconds in float32
-    dtype = torch.promote_types(x.dtype, torch.float32)
-    image = x.to(dtype, memory_format=torch.channels_last)
-    padding = (weight.shape[2] // 2, weight.shape[3] // 2)
-    y = F.conv2d(image, weight.to(dtype), None if bias is None else bias.to(dtype), padding=padding, groups=x.shape[1])
-    return y.to(x.dtype, memory_format=torch.channels_last)
+    image, kernel = _widened(x), _widened(weight)
+    bias = None if bias is None else _widened(bias)
+    height, width = weight.shape[2:]
+    if x.is_contiguous(memory_format=torch.channels_last) or min(height, width) > WIDEST:
+        if width == WIDEST:
+            kernel = F.pad(kernel, (1, 1))
+        result = _conv(image.contiguous(memory_format=torch.channels_last), kernel, bias)
+    elif width <= WIDEST:
+        result = _conv(image.contiguous(), kernel, bias)
+    else:
+        result = _conv(image.mT.contiguous(), kernel.mT.contiguous(), bias).mT
+    return _like(x, result)
 
 
-@channels_last_conv.register_fake
+@torch.library.custom_op('lkdense::direct_input_gradient', mutates_args=())
+def direct_input_gradient(grad: Tensor, weight: Tensor) -> Tensor:
+    """Return an input's gradient ``[N, C, H, W]`` from that of the output and the kernel ``[C, 1, kh, kw]``."""
+    height, width = weight.shape[2:]
+    if width > WIDEST:
+        return direct_conv(grad, weight.flip(2, 3), None)
+    padding = [height // 2, width // 2]
+    # of the image it takes the shape alone
+    error, one, zero = _widened(grad), [1, 1], [0, 0]
+    result, _, _ = torch.ops.aten.convolution_backward(
+        error, error, _widened(weight), None, one, padding, one, False, zero, grad.shape[1], [True, False, False]
+    )
+    return _like(grad, result)
+
+
+@direct_conv.register_fake
 def _(x, weight, bias):
-    return torch.empty_like(x, memory_format=torch.channels_last)
+    return torch.empty_like(x)
 
 
-register_gradients(channels_last_conv, spectral_weight_gradient)
+@direct_input_gradient.register_fake
+def _(grad, weight):
+    return torch.empty_like(grad)
+
+
+def _conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    padding = (weight.shape[2] // 2, weight.shape[3] // 2)
+    return F.conv2d(x, weight, bias, padding=padding, groups=x.shape[1])
+
+
+def _widened(x: Tensor) -> Tensor:
+    # in 16 bit PyTorch takes minutes in channels-last where it takes milliseconds in float32
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _like(x: Tensor, result: Tensor) -> Tensor:
+    y = torch.empty_like(x)
+    same = result.dtype == y.dtype and result.stride() == y.stride()
+    return result if same else y.copy_(result)
+
+
+register_gradients(direct_conv, spectral_weight_gradient, direct_input_gradient)

@@ -33,18 +33,20 @@ def spectral_conv(x: Tensor, weight: Tensor, bias: Tensor | None, keep_spectrum:
         bias: ``[C]``.
         keep_spectrum: keep the kernels' spectrum for the next call with the same ``weight``, as long as it lives.
     """
-    y = torch.empty_like(x)
-    plan = Plan(x.shape[2:], weight.shape[2:])
-    kernel = _kept_spectrum(weight, plan.period) if keep_spectrum else None
-    for part in _slices(x, plan.period):
-        factor = _kernel_spectrum(weight[part], plan.period) if kernel is None else kernel[part]
-        for tile in plan.tiles:
-            spectrum = _spectrum(x[:, part], tile.source, plan.period, tile.offset)
-            spectrum *= factor
-            height, width = (rows.stop - rows.start for rows in tile.target)
-            convolved = torch.fft.irfft2(spectrum, s=plan.period)[..., :height, :width]
-            y[:, part, *tile.target] = convolved if bias is None else convolved.add_(bias[part, None, None])
-    return y
+    return _convolve(x, [weight], bias, keep_spectrum)
+
+
+@torch.library.custom_op('lkdense::spectral_strips', mutates_args=())
+def spectral_strips(x: Tensor, vertical: Tensor, horizontal: Tensor, bias: Tensor | None) -> Tensor:
+    """Convolve ``x`` ``[N, C, H, W]`` with the sum of two centred kernels as one; without gradients.
+
+    Args:
+        x: the images.
+        vertical: ``[C, 1, K, n]``.
+        horizontal: ``[C, 1, n, K]``.
+        bias: ``[C]``.
+    """
+    return _convolve(x, [vertical, horizontal], bias, keep_spectrum=True)
 
 
 @torch.library.custom_op('lkdense::spectral_weight_gradient', mutates_args=())
@@ -66,6 +68,11 @@ def spectral_weight_gradient(x: Tensor, grad: Tensor, height: int, width: int) -
 
 @spectral_conv.register_fake
 def _(x, weight, bias, keep_spectrum=False):
+    return torch.empty_like(x)
+
+
+@spectral_strips.register_fake
+def _(x, vertical, horizontal, bias):
     return torch.empty_like(x)
 
 
@@ -109,31 +116,52 @@ class Plan:
             self.tiles.append(Tile(tuple(map(slice, begin, ends)), tuple(map(slice, first, last)), tuple(offset)))
 
 
+def _convolve(x: Tensor, weights: Sequence[Tensor], bias: Tensor | None, keep_spectrum: bool) -> Tensor:
+    """Convolve ``x`` with the sum of kernels that share a centre."""
+    y = torch.empty_like(x)
+    kernel = [max(weight.shape[dim] for weight in weights) for dim in (2, 3)]
+    plan = Plan(x.shape[2:], kernel)
+    kept = _kept_factors(weights, kernel, plan.period) if keep_spectrum else None
+    for part in _slices(x, plan.period):
+        factors = _factors([w[part] for w in weights], kernel, plan.period) if kept is None else kept[part]
+        for tile in plan.tiles:
+            spectrum = _spectrum(x[:, part], tile.source, plan.period, tile.offset)
+            spectrum *= factors
+            height, width = (rows.stop - rows.start for rows in tile.target)
+            convolved = torch.fft.irfft2(spectrum, s=plan.period)[..., :height, :width]
+            y[(slice(None), part, *tile.target)] = convolved if bias is None else convolved.add_(bias[part, None, None])
+    return y
+
+
 def _spectrum(x: Tensor, region: Sequence[slice], period: Sequence[int], offset: Sequence[int] = (0, 0)) -> Tensor:
     """Return the spectrum of a region of ``x`` that is placed at ``offset`` in zeros of size ``period``."""
     top, left = offset
     # below the period of a small image a large kernel's offset leaves no room for rows that it would never meet
-    x = x[..., *region][..., : period[0] - top, : period[1] - left]
+    x = x[(..., *region)][..., : period[0] - top, : period[1] - left]
     padded = x.new_zeros(*x.shape[:2], *period, dtype=torch.promote_types(x.dtype, torch.float32))
     padded[..., top : top + x.shape[2], left : left + x.shape[3]] = x
     return torch.fft.rfft2(padded)
 
 
-def _kernel_spectrum(weight: Tensor, period: Sequence[int]) -> Tensor:
-    """Return the factors ``[C, ...]`` that correlate with kernels ``[C, 1, kh, kw]``."""
-    whole = slice(None)
-    return _spectrum(weight.transpose(0, 1), (whole, whole), period)[0].conj().resolve_conj()
+def _factors(weights: Sequence[Tensor], kernel: Sequence[int], period: Sequence[int]) -> Tensor:
+    """Return the factors ``[C, ...]`` of a spectrum that correlate with the sum of kernels ``[C, 1, kh, kw]``."""
+    total = 0
+    for weight in weights:
+        centring = [(size - own) // 2 for size, own in zip(kernel, weight.shape[2:])]
+        total = total + _spectrum(weight.transpose(0, 1), (slice(None), slice(None)), period, centring)[0]
+    return total.conj().resolve_conj()
 
 
 _kept = WeakTensorKeyDictionary()
 
 
-def _kept_spectrum(weight: Tensor, period: Sequence[int]) -> Tensor:
+def _kept_factors(weights: Sequence[Tensor], kernel: Sequence[int], period: Sequence[int]) -> Tensor:
+    known = _kept.get(weights[0])
     # compared by value: what writes through `.data`, as averaging of weights does, leaves no other trace
-    known = _kept.get(weight)
-    if known is None or known[0] != period or not torch.equal(known[1], weight):
-        known = list(period), weight.detach().clone(), _kernel_spectrum(weight.detach(), period)
-        _kept[weight] = known
+    if known is None or known[0] != period or not all(map(torch.equal, known[1], weights)):
+        detached = [weight.detach().clone() for weight in weights]
+        known = list(period), detached, _factors(detached, kernel, period)
+        _kept[weights[0]] = known
     return known[2]
 
 

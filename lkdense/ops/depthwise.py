@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from . import _cpu, _eager, _fft, _triton
-from ._choice import preference
+from ._choice import one_is_cheaper, preference
+from ._spectrum import spectral_strips
 
 # a backend is a module with refusal(x, weight) -> str | None and run(x, weight, bias) -> Tensor; eager refuses nothing
 BACKENDS = {'triton': _triton, 'cpu': _cpu, 'fft': _fft, 'eager': _eager}
@@ -26,11 +27,42 @@ def depthwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, b
     Raises:
         ValueError: shapes or dtypes that do not fit, an unknown backend, or one that refuses, with its reason.
     """
-    device = x.device.type
-    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device) and x.dtype != torch.float64:
-        dtype = torch.get_autocast_dtype(device)
-        x, weight, bias = x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
+    x, weight, bias = _autocast(x, weight, bias)
     _check(x, weight, bias)
+    return BACKENDS[chosen_backend(x, weight, backend)].run(x, weight, bias)
+
+
+def strips_conv2d(
+    x: Tensor, vertical: Tensor, horizontal: Tensor, bias: Tensor | None = None, *, backend: str | None = None
+) -> Tensor:
+    """Add up the convolutions of ``x`` with two strips: as one large kernel where that is cheaper.
+
+    Args:
+        x: ``[N, C, H, W]``, as in :func:`depthwise_conv2d`.
+        vertical: ``[C, 1, K, n]``.
+        horizontal: ``[C, 1, n, K]``.
+        bias: ``[C]``.
+        backend: as in :func:`depthwise_conv2d`; ``fft`` always makes it one kernel when no gradients are wanted.
+
+    Raises:
+        ValueError: as :func:`depthwise_conv2d`.
+    """
+    x, vertical, horizontal, bias = _autocast(x, vertical, horizontal, bias)
+    _check(x, vertical, bias)
+    _check(x, horizontal, None)
+    backend = backend or FORCED
+    as_one = one_is_cheaper(x, vertical, horizontal) if backend is None else backend == 'fft'
+    if as_one and not torch.is_grad_enabled():
+        return spectral_strips(x, vertical, horizontal, bias)
+    return depthwise_conv2d(x, vertical, bias, backend=backend) + depthwise_conv2d(x, horizontal, backend=backend)
+
+
+def chosen_backend(x: Tensor, weight: Tensor, backend: str | None = None) -> str:
+    """Return the name of the backend that :func:`depthwise_conv2d` takes for these tensors.
+
+    Raises:
+        ValueError: an unknown backend, or none of those asked takes these tensors; with the reason of each.
+    """
     backend = backend or FORCED
     if backend is not None and backend not in BACKENDS:
         raise ValueError(f'backend must be one of {", ".join(BACKENDS)}, got {backend!r}')
@@ -38,9 +70,17 @@ def depthwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, b
     for name in preference(x, weight) if backend is None else (backend,):
         refusals[name] = BACKENDS[name].refusal(x, weight)
         if refusals[name] is None:
-            return BACKENDS[name].run(x, weight, bias)
+            return name
     reasons = '; '.join(f'{name}: {reason}' for name, reason in refusals.items())
     raise ValueError(f'cannot run x {tuple(x.shape)} {x.dtype} with weight {tuple(weight.shape)}: {reasons}')
+
+
+def _autocast(x: Tensor, *others: Tensor | None) -> list[Tensor | None]:
+    device = x.device.type
+    if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)) or x.dtype == torch.float64:
+        return [x, *others]
+    dtype = torch.get_autocast_dtype(device)
+    return [None if tensor is None else tensor.to(dtype) for tensor in (x, *others)]
 
 
 def _check(x: Tensor, weight: Tensor, bias: Tensor | None) -> None:

@@ -69,8 +69,8 @@ def test_outputs_lie_in_memory_as_operators_of_detectors_read_them(make, layout)
     image = torch.randn(1, 3, 64, 64).contiguous(memory_format=layout)
     box = torch.tensor([[0, 1.0, 1.0, 9.0, 12.0]])
     for stage in make().eval()(image):
-        from_ours = roi_align(stage, box, (3, 3))
-        torch.testing.assert_close(from_ours, roi_align(stage.clone(memory_format=torch.contiguous_format), box, (3, 3)))
+        ordinary = stage.clone(memory_format=torch.contiguous_format)
+        torch.testing.assert_close(roi_align(stage, box, (3, 3)), roi_align(ordinary, box, (3, 3)))
 
 
 @pytest.mark.parametrize(

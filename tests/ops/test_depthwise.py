@@ -1,15 +1,23 @@
 """Every backend of the depthwise convolution against a loop written out, and against eager in float64."""
 
+import random
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
+import torch.nn.functional as F
 
-from lkdense.ops import BACKENDS, depthwise, depthwise_conv2d
+from lkdense.ops import BACKENDS, _spectrum, depthwise, depthwise_conv2d, strips_conv2d
 
 SHAPES = {  # N, C, H, W, kh, kw
     'square': (2, 8, 33, 47, 31, 31),
     'vertical_strip': (1, 3, 64, 20, 51, 5),
     'horizontal_strip': (1, 3, 20, 64, 5, 51),
     'kernel_over_image': (1, 4, 7, 9, 13, 13),
+    'kernel_far_over_image': (1, 2, 6, 5, 51, 51),
+    'one_beyond_the_default_format': (1, 2, 20, 30, 15, 13),
     'pointwise': (2, 3, 5, 6, 1, 1),
 }
 
@@ -88,6 +96,113 @@ def test_empty_batch(backend):
     assert depthwise_conv2d(x, weight, bias, backend=backend).shape == x.shape
 
 
+@pytest.mark.parametrize('backend', BACKENDS)
+def test_image_of_several_tiles(backend, monkeypatch):
+    monkeypatch.setattr(_spectrum, 'TILE', 16)
+    leaves = tensors((1, 2, 50, 37, 9, 13))
+    runnable(backend, *leaves[:2])
+    truth = output_and_grads('eager', torch.float64, *leaves)
+    for name, result in output_and_grads(backend, torch.float32, *leaves).items():
+        torch.testing.assert_close(result.double(), truth[name], rtol=0, atol=1e-5 * truth[name].abs().max().item())
+
+
+def random_case(generator):
+    """Shape, layout and dtype of a call: kernels from 1 to 61, images smaller and larger than them."""
+    kernel = [2 * generator.randrange(31) + 1 for _ in range(2)]
+    if generator.random() < 0.5:
+        kernel[generator.randrange(2)] = generator.choice((1, 3, 5))
+    # of one channel, PyTorch's own weight gradient crashes where the kernel is far higher than the image
+    shape = generator.randrange(1, 4), generator.randrange(2, 7), *(generator.randrange(1, 41) for _ in range(2))
+    layout = generator.choice(('contiguous', 'channels_last', 'transposed', 'cropped', 'every_second'))
+    return (*shape, *kernel), layout, generator.choice((torch.float32, torch.float32, torch.float16, torch.bfloat16))
+
+
+def laid_out(x, layout):
+    """The values of ``x`` with the strides of ``layout``."""
+    n, c, h, w = x.shape
+    holder = {
+        'contiguous': lambda: x.new_empty(n, c, h, w),
+        'channels_last': lambda: x.new_empty(n, h, w, c).permute(0, 3, 1, 2),
+        'transposed': lambda: x.new_empty(n, c, w, h).mT,
+        'cropped': lambda: x.new_empty(n, c + 1, h + 3, w + 2)[:, 1:, 2:-1, 1:-1],
+        'every_second': lambda: x.new_empty(n, c, 2 * h, 2 * w)[..., ::2, ::2],
+    }[layout]()
+    return holder.copy_(x)
+
+
+@pytest.mark.parametrize('seed', range(10))
+@pytest.mark.parametrize('backend', [name for name in BACKENDS if name != 'eager'])
+def test_random_cases_against_float64(backend, seed):
+    # 300 cases: 30 a seed; in the interpreter Triton takes seconds for a large kernel, so fewer on a CPU
+    generator = random.Random(seed)
+    for number in range(30):
+        shape, layout, dtype = random_case(generator)
+        x, weight, bias = tensors(shape, dtype)
+        if BACKENDS[backend].refusal(x, weight) or (backend == 'triton' and number % 5):
+            continue
+        truth = output_and_grads('eager', torch.float64, x, weight, bias)
+        eager = output_and_grads('eager', dtype, x, weight, bias)
+        ours = output_and_grads(backend, dtype, laid_out(x, layout), weight, bias)
+        for name, exact in truth.items():
+            allowed = 2 * (eager[name] - exact).abs().max() + 1e-6 * exact.abs().max()
+            assert (ours[name] - exact).abs().max() <= allowed, (shape, layout, dtype, name)
+
+
+def test_a_kept_spectrum_follows_the_weight():
+    x, weight, bias = tensors((1, 3, 20, 20, 9, 9))
+    with torch.no_grad():
+        for change in (
+            lambda: None,
+            lambda: weight.mul_(2),
+            lambda: weight.data.add_(1),
+            lambda: weight.data.copy_(x[:1, :, :9, :9].transpose(0, 1)),
+        ):
+            change()
+            result = depthwise_conv2d(x, weight, bias, backend='fft')
+            torch.testing.assert_close(result, depthwise_conv2d(x, weight, bias, backend='eager'), rtol=1e-4, atol=1e-4)
+        # another image size needs another spectrum of the same weight
+        smaller = x[..., :11, :13].contiguous()
+        torch.testing.assert_close(
+            depthwise_conv2d(smaller, weight, backend='fft'),
+            depthwise_conv2d(smaller, weight, backend='eager'),
+            rtol=1e-4,
+            atol=1e-4,
+        )
+    short_lived = weight.clone()
+    with torch.no_grad():
+        depthwise_conv2d(x, short_lived, backend='fft')
+    before = len(_spectrum._kept)
+    del short_lived
+    assert len(_spectrum._kept) == before - 1
+
+
+@pytest.mark.parametrize('size', [(20, 33), (6, 5)])
+def test_strips_add_up_to_one_kernel(size):
+    x = torch.randn(2, 3, *size, dtype=torch.float64)
+    vertical, horizontal = torch.randn(3, 1, 21, 5).double(), torch.randn(3, 1, 5, 13).double()
+    bias = torch.randn(3).double()
+    expected = F.conv2d(x, F.pad(vertical, (4, 4)) + F.pad(horizontal, (0, 0, 8, 8)), bias, padding=(10, 6), groups=3)
+    with torch.no_grad():
+        for backend in (None, 'fft', 'eager'):
+            torch.testing.assert_close(
+                strips_conv2d(x, vertical, horizontal, bias, backend=backend), expected, rtol=0, atol=1e-10
+            )
+    assert torch.autograd.gradcheck(
+        lambda *leaves: strips_conv2d(x, *leaves), [t.requires_grad_() for t in (vertical, horizontal, bias)]
+    )
+
+
+def test_one_large_kernel_in_place_of_two_strips_where_it_is_cheaper(monkeypatch):
+    taken = []
+    monkeypatch.setattr(depthwise, 'spectral_strips', lambda x, *_: taken.append(tuple(x.shape[2:])) or x)
+    vertical, horizontal = torch.randn(4, 1, 51, 5), torch.randn(4, 1, 5, 51)
+    with torch.no_grad():
+        for size in (16, 128):
+            strips_conv2d(torch.randn(1, 4, size, size), vertical, horizontal)
+    strips_conv2d(torch.randn(1, 4, 128, 128), vertical.requires_grad_(), horizontal)
+    assert taken == [(128, 128)]
+
+
 def test_compiles_without_graph_breaks():
     x, weight, bias = tensors((1, 3, 8, 8, 5, 5))
     compiled = torch.compile(depthwise_conv2d, fullgraph=True, backend='aot_eager')
@@ -128,3 +243,26 @@ def test_the_environment_sets_the_default(monkeypatch):
     monkeypatch.setattr(depthwise, 'FORCED', 'no such backend')
     with pytest.raises(ValueError, match='no such backend'):
         depthwise_conv2d(*tensors((1, 3, 8, 8, 5, 5)))
+
+
+def test_ops_and_layers_need_torch_alone():
+    hidden = ('mmengine', 'mmcv', 'mmdet', 'mmseg', 'numpy', 'triton')
+    code = f"""
+import importlib.util, sys
+find_spec = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name in {hidden} else find_spec(name, *rest)
+import torch
+sys.modules.update(dict.fromkeys({hidden}))
+import lkdense, lkdense.layers, lkdense.ops
+print(lkdense.layers.StripLargeKernel(4, 21, 5)(torch.randn(2, 4, 8, 8)).shape)
+try:
+    lkdense.SLaK
+except ImportError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert 'torch.Size([2, 4, 8, 8])' in done.stdout
+    assert 'lkdense.SLaK needs mmengine' in done.stdout

@@ -1,0 +1,246 @@
+"""Time every backend of the depthwise convolution on a grid of shapes, after checking that its numbers are right.
+
+Example: python benchmarks/depthwise.py --out benchmarks/results
+On a CPU: float32, one image forward, two images for the gradients. On a GPU: the batches below, three dtypes.
+Writes a table in JSON and a plot, and prints milliseconds, medians.
+"""
+
+import argparse
+import datetime
+import json
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lkdense.ops import BACKENDS, chosen_backend, depthwise_conv2d
+
+CPU_SHAPES = [  # C, H, W, kernel height, kernel width
+    (128, 128, 128, 51, 51),
+    (128, 128, 128, 31, 31),
+    (128, 128, 128, 13, 13),
+    (128, 128, 128, 7, 7),
+    (128, 128, 128, 5, 5),
+    (128, 128, 128, 3, 3),
+    (166, 128, 128, 51, 5),
+    (166, 128, 128, 5, 51),
+    (256, 64, 64, 29, 29),
+    (332, 64, 64, 49, 5),
+    (332, 64, 64, 5, 49),
+    (256, 64, 64, 7, 7),
+    (512, 32, 32, 27, 27),
+    (665, 32, 32, 47, 5),
+    (665, 32, 32, 5, 47),
+    (512, 32, 32, 7, 7),
+    (1024, 16, 16, 13, 13),
+    (1331, 16, 16, 13, 5),
+    (1331, 16, 16, 5, 13),
+]
+GPU_SIZES = [(64, 384, 32, 32), (2, 128, 128, 128), (8, 166, 128, 128)]  # N, C, H, W
+GPU_KERNELS = [(31, 31), (51, 5), (5, 51), (13, 13), (7, 7), (51, 51)]
+LAYOUTS = {'contiguous': torch.contiguous_format, 'channels_last': torch.channels_last}
+PASSES = ('forward', 'input gradient', 'weight gradient')
+CHECKED_CHANNELS = 4  # compared with float64; all of them would take minutes
+SECONDS = 1.0  # of repetitions for one figure
+# float32 products a second of one H200, and of its tensor cores in 16 bit, both without sparsity (vendor's data sheet)
+H200_LIMIT = {torch.float32: 67e12, torch.float16: 989e12, torch.bfloat16: 989e12}
+
+
+@dataclass
+class Row:
+    """One backend on one shape; ``ms`` holds the median milliseconds of each pass."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    layout: str
+    backend: str
+    ms: dict[str, float]
+    chosen: dict[str, bool]  # of each pass
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    parser.add_argument('--out', type=Path, default=Path('benchmarks/results'), help='folder of the JSON and the plot')
+    parser.add_argument('--shapes', help='only shapes whose text contains this, such as 31x31')
+    args = parser.parse_args()
+    device = torch.device(args.device)
+    rows = []
+    print(f'{machine(device)}\nmilliseconds: {", ".join(PASSES)}; * is the one that is chosen\n')
+    for case in cases(device):
+        if args.shapes and args.shapes not in name(case):
+            continue
+        measured = measure(*case, device)
+        rows += measured
+        show(measured)
+    conclude(rows)
+    save(rows, device, args.out)
+
+
+def cases(device: torch.device) -> list[tuple]:
+    """Return N forward, N for the gradients, C, H, W, kh, kw and dtype of each case."""
+    if device.type == 'cpu':
+        return [(1, 2, *shape, torch.float32) for shape in CPU_SHAPES]
+    return [
+        (n, n, c, h, w, *kernel, dtype)
+        for dtype in (torch.float32, torch.float16, torch.bfloat16)
+        for n, c, h, w in GPU_SIZES
+        for kernel in GPU_KERNELS
+    ]
+
+
+def measure(
+    n: int, n_grad: int, c: int, h: int, w: int, kh: int, kw: int, dtype: torch.dtype, device: torch.device
+) -> list[Row]:
+    weight = (torch.randn(c, 1, kh, kw, device=device) / (kh * kw)).to(dtype)
+    x = torch.randn(n_grad, c, h, w, device=device).to(dtype)
+    grad = torch.randn(n_grad, c, h, w, device=device).to(dtype)
+    rows = []
+    exact = results('eager', *(t[:, :CHECKED_CHANNELS].double() for t in (x, grad)), weight[:CHECKED_CHANNELS].double())
+    for layout, memory_format in LAYOUTS.items():
+        chosen = choice(x.contiguous(memory_format=memory_format), weight)
+        for backend, module in BACKENDS.items():
+            image, error = (t.contiguous(memory_format=memory_format) for t in (x, grad))
+            if module.refusal(image, weight) is None:
+                check(backend, exact, image, error, weight)
+                ms = dict(zip(PASSES, (median_ms(run, device) for run in passes(backend, image, error, weight, n))))
+                picked = {which: name == backend for which, name in chosen.items()}
+                rows.append(Row((n, n_grad, c, h, w, kh, kw), str(dtype), layout, backend, ms, picked))
+    return rows
+
+
+def choice(x: Tensor, weight: Tensor) -> dict[str, str]:
+    """Return the backend that is chosen for each pass."""
+    training = chosen_backend(x, weight.detach().requires_grad_())
+    with torch.no_grad():
+        return {which: chosen_backend(x, weight) if which == 'forward' else training for which in PASSES}
+
+
+def results(backend: str, x: Tensor, grad: Tensor, weight: Tensor) -> list[Tensor]:
+    x, weight = x.detach().requires_grad_(), weight.detach().requires_grad_()
+    y = depthwise_conv2d(x, weight, backend=backend)
+    return [y.detach(), *torch.autograd.grad(y, (x, weight), grad)]
+
+
+def check(backend: str, exact: list[Tensor], x: Tensor, grad: Tensor, weight: Tensor) -> None:
+    """Refuse to time what errs more than twice as much as eager in the same dtype.
+
+    Raises:
+        SystemExit: it does.
+    """
+    few = [t[:, :CHECKED_CHANNELS] for t in (x, grad)]
+    eager = results('eager', *few, weight[:CHECKED_CHANNELS])
+    ours = results(backend, *few, weight[:CHECKED_CHANNELS])
+    for which, truth, theirs, mine in zip(PASSES, exact, eager, ours):
+        allowed = 2 * (theirs - truth).abs().max() + 1e-6 * truth.abs().max()
+        if (off := (mine - truth).abs().max()) > allowed:
+            raise SystemExit(f'{backend}: {which} is off by {off:.2e}, {allowed:.2e} is allowed; no times for it')
+
+
+def passes(backend: str, x: Tensor, grad: Tensor, weight: Tensor, n: int) -> list[Callable]:
+    one = x[:n].clone(memory_format=torch.preserve_format)
+    x, leaf = x.detach().requires_grad_(), weight.detach().requires_grad_()
+    # the graphs of the two gradients are apart, for a backward pass to compute one only
+    to_x = depthwise_conv2d(x, weight, backend=backend)
+    to_weight = depthwise_conv2d(x.detach(), leaf, backend=backend)
+
+    @torch.no_grad()
+    def forward() -> None:
+        depthwise_conv2d(one, weight, backend=backend)
+
+    return [
+        forward,
+        lambda: torch.autograd.grad(to_x, x, grad, retain_graph=True),
+        lambda: torch.autograd.grad(to_weight, leaf, grad, retain_graph=True),
+    ]
+
+
+def median_ms(run: Callable, device: torch.device) -> float:
+    def timed() -> float:
+        synchronize(device)
+        started = time.perf_counter()
+        run()
+        synchronize(device)
+        return 1e3 * (time.perf_counter() - started)
+
+    timed()  # warm-up
+    times = [timed()]
+    while len(times) < 3 or (sum(times) < 1e3 * SECONDS and len(times) < 30):
+        times.append(timed())
+    return sorted(times)[len(times) // 2]
+
+
+def synchronize(device: torch.device) -> None:
+    if device.type == 'cuda':
+        torch.cuda.synchronize(device)
+
+
+def name(case: tuple) -> str:
+    *sizes, kh, kw, dtype = case
+    return f'{"x".join(map(str, sizes[2:]))} kernel {kh}x{kw} {str(dtype).removeprefix("torch.")}'
+
+
+def show(rows: list[Row]) -> None:
+    n, n_grad, *shape = rows[0].shape
+    print(f'{"x".join(map(str, shape[:3]))}, kernel {shape[3]}x{shape[4]}, {rows[0].dtype}, N {n} and {n_grad}')
+    for row in rows:
+        ms = '  '.join(f'{row.ms[which]:9.2f}{"*" if row.chosen[which] else " "}' for which in PASSES)
+        over = '  '.join(f'{reference(rows, which) / row.ms[which]:6.1f}x' for which in PASSES)
+        best = '  '.join(f'{reference(rows, which, best=True) / row.ms[which]:6.1f}x' for which in PASSES)
+        print(f'  {row.layout:13} {row.backend:6} {ms}  contiguous {over}  best layout {best}')
+
+
+def reference(rows: list[Row], which: str, best: bool = False) -> float:
+    """Return the time of PyTorch's own convolution on contiguous tensors, or in the better of both layouts."""
+    eager = {row.layout: row.ms[which] for row in rows if row.backend == 'eager'}
+    return min(eager.values()) if best else eager['contiguous']
+
+
+def conclude(rows: list[Row]) -> None:
+    """Print where the choice was worst: against the best backend and against contiguous eager."""
+    groups: dict[tuple, list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.shape, row.dtype), []).append(row)
+    against_best, against_eager = [], []
+    for (shape, dtype), group in groups.items():
+        for row, which in product(group, PASSES):
+            if row.chosen[which]:
+                where = f'{shape[2:]} {dtype} {row.layout}'
+                rivals = [other for other in group if other.layout == row.layout]
+                against_best.append((row.ms[which] / min(r.ms[which] for r in rivals), f'{which} {where}'))
+                against_eager.append((row.ms[which] / reference(group, which), f'{which} {where}'))
+    print()
+    for what, ratios in (('best backend', against_best), ('eager contiguous', against_eager)):
+        worst = ', '.join(f'{ratio:.2f} ({where})' for ratio, where in sorted(ratios, reverse=True)[:3])
+        print(f'time of the choice over the {what}, worst: {worst}')
+
+
+def machine(device: torch.device) -> str:
+    if device.type == 'cuda':
+        import triton
+
+        return f'{torch.cuda.get_device_name(device)}, torch {torch.__version__}, triton {triton.__version__}'
+    return f'{cpu_name()}, {torch.get_num_threads()} threads, torch {torch.__version__}'
+
+
+def cpu_name() -> str:
+    listed = Path('/proc/cpuinfo')
+    lines = listed.read_text().splitlines() if listed.exists() else []
+    return next((line.split(':')[1].strip() for line in lines if line.startswith('model name')), platform.processor())
+
+
+def save(rows: list[Row], device: torch.device, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    about = dict(machine=machine(device), date=datetime.date.today().isoformat(), unit='ms')
+    (folder / f'depthwise_{device.type}.json').write_text(
+        json.dumps(dict(about, rows=[asdict(row) for row in rows]), indent=1) + '\n'
+    )
+
+
+if __name__ == '__main__':
+    main()
