@@ -8,6 +8,7 @@ help:
 	@echo 'make demo       train and test two small models on synthetic data, with pictures and a table'
 	@echo 'make test       the tests, but for the slow ones; ARGS="-k slak -x" goes to pytest'
 	@echo 'make test-slow  all tests'
+	@echo 'make bench      time the depthwise convolution; ARGS="--shapes 31x31" goes to benchmarks/depthwise.py'
 	@echo 'make lint       ruff: rules and format'
 	@echo 'make .venv      the set-up only'
 	@echo 'PYTHON=/path/to/python  an environment whose torch is to be used'
@@ -34,8 +35,11 @@ test: $(STAMP)
 test-slow: $(STAMP)
 	$(RUN) -m pytest $(ARGS)
 
+bench: $(STAMP)
+	$(RUN) benchmarks/depthwise.py $(ARGS)
+
 lint: $(STAMP)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 
-.PHONY: help .venv demo test test-slow lint
+.PHONY: help .venv demo test test-slow bench lint

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 
@@ -80,6 +81,7 @@ def main() -> None:
         show(measured)
     conclude(rows)
     save(rows, device, args.out)
+    plot(rows, machine(device), args.out / f'depthwise_{device.type}.png')
 
 
 def cases(device: torch.device) -> list[tuple]:
@@ -234,12 +236,38 @@ def cpu_name() -> str:
     return next((line.split(':')[1].strip() for line in lines if line.startswith('model name')), platform.processor())
 
 
+def about(device: torch.device) -> dict[str, str]:
+    """Return where and when figures were measured."""
+    return dict(machine=machine(device), date=datetime.date.today().isoformat())
+
+
 def save(rows: list[Row], device: torch.device, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    about = dict(machine=machine(device), date=datetime.date.today().isoformat(), unit='ms')
     (folder / f'depthwise_{device.type}.json').write_text(
-        json.dumps(dict(about, rows=[asdict(row) for row in rows]), indent=1) + '\n'
+        json.dumps(dict(about(device), rows=[asdict(row) for row in rows]), indent=1) + '\n'
     )
+
+
+def plot(rows: list[Row], where: str, path: Path) -> None:
+    """Draw how many times faster the choice is than eager on contiguous tensors, shape by shape."""
+    figure, axes = plt.subplots(len(PASSES), 1, figsize=(11, 9), layout='constrained', sharex=True)
+    shapes = list(dict.fromkeys((row.shape, row.dtype) for row in rows))
+    for axis, which in zip(axes, PASSES):
+        for offset, layout in zip((-0.2, 0.2), LAYOUTS):
+            groups = [[row for row in rows if (row.shape, row.dtype) == shape] for shape in shapes]
+            times = [next(r.ms[which] for r in g if r.layout == layout and r.chosen[which]) for g in groups]
+            ratios = [reference(group, which) / ms for group, ms in zip(groups, times)]
+            axis.bar([i + offset for i in range(len(shapes))], ratios, 0.4, label=layout)
+        axis.axhline(1, color='black', linewidth=0.8)
+        axis.set(yscale='log', ylabel=f'{which}\ntimes faster')
+    axes[0].set_title(f'the chosen backend against F.conv2d on contiguous tensors\n{where}')
+    axes[0].legend(title='layout of the input')
+    texts = [
+        f'{c}x{h}x{w}\n{kh}x{kw}{"" if "32" in dtype else " " + dtype[6:]}' for (_, _, c, h, w, kh, kw), dtype in shapes
+    ]
+    axes[-1].set_xticks(range(len(shapes)), texts, rotation=90, fontsize=8)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""UPerNet with ConvNeXt-pico and narrow heads on ADE20K: 40k iterations, 512x512 crops, tested on whole images.
+"""UPerNet with ConvNeXt-pico and narrow heads on ADE20K: 40k iterations, 256x256 crops, tested on whole images.
 
 Ours, for CPUs, demonstrations and tests; no one publishes weights, so it starts from random ones: no drop path, no
 layer decay and a higher learning rate.
@@ -7,11 +7,12 @@ Global batch 8: 1 GPU x 8 images.
 
 _base_ = [
     '_base_/models/upernet.py',
-    '_base_/datasets/ade20k.py',
+    '_base_/datasets/ade20k_small.py',
     '_base_/schedules/seg_40k.py',
     '_base_/runtime.py',
 ]
 model = dict(
+    data_preprocessor=dict(size=(256, 256)),
     backbone=dict(type='ConvNeXt', arch='pico', drop_path_rate=0.0),
     decode_head=dict(in_channels=[64, 128, 256, 512], channels=64, num_classes=150),
     auxiliary_head=dict(in_channels=256, channels=32, num_classes=150),

@@ -123,10 +123,11 @@ def make_venv(borrow):
 
 def write_constraints():
     text = (ROOT / 'constraints.txt').read_text()
-    torch = query('import torch; print(torch.__version__)') if BORROWED.exists() else None
-    if torch:
-        say(f'- torch {torch} is that of {BORROWED.read_text().strip()}')
-        text = re.sub(r'(?m)^torch==.*$', f'torch=={torch}', text)
+    for package in ('torch', 'triton') if BORROWED.exists() else ():
+        version = query(f'import {package}; print({package}.__version__)')
+        if version:
+            say(f'- {package} {version} is that of {BORROWED.read_text().strip()}')
+            text = re.sub(rf'(?m)^{package}==.*$', f'{package}=={version}', text)
     CONSTRAINTS.write_text(text)
 
 

@@ -41,6 +41,8 @@ class StagedBackbone(BaseModule):
     """
 
     KEY_MAP: KeyMap = ()
+    # the only format for which a CPU has fast kernels
+    CHANNELS_LAST_ON_CPU = True
 
     def __init__(
         self,
@@ -75,8 +77,8 @@ class StagedBackbone(BaseModule):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the maps of the chosen stages."""
         outputs = []
-        if x.device.type == 'cpu':
-            # the only format for which a CPU has fast kernels; converted here once, it stays to the outputs
+        if self.CHANNELS_LAST_ON_CPU and x.device.type == 'cpu':
+            # converted here once, it stays to the outputs
             x = x.contiguous(memory_format=torch.channels_last)
         for i, reduce in enumerate((self.stem, *self.downsamples)):
             x = reduce(x)

@@ -46,7 +46,7 @@ class LargeKernelBlock(nn.Module):
         self.expand = ConvNorm(nn.Conv2d(dim, hidden, 1, bias=False))
         self.depthwise = SquareLargeKernel(hidden, kernel_size, small_kernel)
         self.project = ConvNorm(nn.Conv2d(hidden, dim, 1, bias=False))
-        self.act = nn.ReLU()
+        self.act = nn.ReLU(inplace=True)
         self.drop_path = DropPath(drop_path_rate)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -162,14 +162,17 @@ class RepLKNet(StagedBackbone):
 def _stem(dim: int) -> nn.Sequential:
     dense = nn.Conv2d(3, dim, 3, stride=2, padding=1, bias=False)
     return nn.Sequential(
-        nn.Sequential(ConvNorm(dense), nn.ReLU()), _depthwise(dim), _pointwise(dim, dim), _depthwise(dim, stride=2)
+        nn.Sequential(ConvNorm(dense), nn.ReLU(inplace=True)),
+        _depthwise(dim),
+        _pointwise(dim, dim),
+        _depthwise(dim, stride=2),
     )
 
 
 def _depthwise(dim: int, stride: int = 1) -> nn.Sequential:
     conv = nn.Conv2d(dim, dim, 3, stride=stride, padding=1, groups=dim, bias=False)
-    return nn.Sequential(ConvNorm(conv), nn.ReLU())
+    return nn.Sequential(ConvNorm(conv), nn.ReLU(inplace=True))
 
 
 def _pointwise(before: int, after: int) -> nn.Sequential:
-    return nn.Sequential(ConvNorm(nn.Conv2d(before, after, 1, bias=False)), nn.ReLU())
+    return nn.Sequential(ConvNorm(nn.Conv2d(before, after, 1, bias=False)), nn.ReLU(inplace=True))

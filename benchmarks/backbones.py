@@ -1,0 +1,160 @@
+"""Time whole backbones on a CPU against themselves with PyTorch's own convolution in its default memory format.
+
+Example: python benchmarks/backbones.py --out benchmarks/results
+Evaluation of one image of 512x512, the same after `switch_to_deploy()`, and a training step (forward and backward) of two
+images of 256x256; the same weights on both sides, and outputs and gradients are compared first. Seconds are medians in one process; the peak of memory is that of a
+process of its own, less what it held before the pass.
+"""
+
+import argparse
+import copy
+import json
+import multiprocessing
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from depthwise import about, cpu_name
+from mmengine.model import revert_sync_batchnorm
+from torch import Tensor, nn
+
+from lkdense import ConvNeXt, RepLKNet, SLaK
+from lkdense.layers import DepthwiseConv2d, LayerNorm2d
+
+BACKBONES = {
+    'RepLKNet-31B': lambda: RepLKNet('31b'),
+    'SLaK-T': lambda: SLaK('tiny'),
+    'ConvNeXt-T': lambda: ConvNeXt('tiny'),
+}
+SIZES = {'eval': (1, 3, 512, 512), 'train': (2, 3, 256, 256), 'deployed': (1, 3, 512, 512)}
+VARIANTS = ('eager', 'ours')
+REPEATS = 3
+# how much farther than eager's the results may be from those in float64. In training, batch norms over few pixels
+# magnify every rounding, eager's by thousands as well; the backends themselves are held to twice eager's error
+TOLERANCE = 10
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--out', type=Path, default=Path('benchmarks/results'), help='folder of the JSON')
+    parser.add_argument('--only', help='only backbones whose name contains this')
+    args = parser.parse_args()
+    print(f'{cpu_name()}, {torch.get_num_threads()} threads, torch {torch.__version__}\n')
+    print(f'{"":14}{"pass":9}{"eager s":>9}{"ours s":>9}{"ratio":>7}{"eager MiB":>11}{"ours MiB":>10}{"ratio":>7}')
+    rows = []
+    for name in BACKBONES:
+        if not args.only or args.only in name:
+            rows += measure(name)
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / 'backbones_cpu.json').write_text(
+        json.dumps(dict(about(torch.device('cpu')), rows=rows), indent=1) + '\n'
+    )
+
+
+def measure(name: str) -> list[dict]:
+    models = build(name)
+    rows = []
+    for which, size in SIZES.items():
+        image = torch.randn(size, generator=torch.Generator().manual_seed(0))
+        if which == 'deployed':
+            models['ours'].switch_to_deploy()
+        compare(*(result(model, image, which) for model in models.values()), exactly(name, image, which))
+        seconds = {variant: median_seconds(result, model, image, which) for variant, model in models.items()}
+        peak = {variant: peak_mib(name, variant, which) for variant in VARIANTS}
+        rows.append(dict(backbone=name, which=which, size=size, seconds=seconds, peak_mib=peak))
+        print(
+            f'{name:14}{which:9}{seconds["eager"]:9.2f}{seconds["ours"]:9.2f}'
+            f'{seconds["eager"] / seconds["ours"]:6.1f}x{peak["eager"]:11.0f}{peak["ours"]:10.0f}'
+            f'{peak["ours"] / peak["eager"]:6.2f}x',
+            flush=True,
+        )
+    return rows
+
+
+def build(name: str) -> dict[str, nn.Module]:
+    torch.manual_seed(0)
+    ours = revert_sync_batchnorm(BACKBONES[name]())
+    return dict(eager=as_the_authors_wrote_it(copy.deepcopy(ours)), ours=ours)
+
+
+def as_the_authors_wrote_it(backbone: nn.Module) -> nn.Module:
+    """Make every map an ordinary, contiguous one, and every depthwise convolution PyTorch's."""
+    backbone.CHANNELS_LAST_ON_CPU = False
+    for module in backbone.modules():
+        if isinstance(module, DepthwiseConv2d):
+            module.backend = 'eager'
+        if isinstance(module, LayerNorm2d):
+            module.register_forward_hook(lambda module, inputs, output: output.contiguous())
+    return backbone
+
+
+def result(model: nn.Module, image: Tensor, which: str) -> list[Tensor]:
+    """Return the maps, or in training the gradients of all parameters."""
+    if which != 'train':
+        with torch.no_grad():
+            return list(model.eval()(image))
+    outputs = model.train()(image)
+    return list(torch.autograd.grad(sum((y * y.detach().cos()).mean() for y in outputs), list(model.parameters())))
+
+
+def exactly(name: str, image: Tensor, which: str) -> list[Tensor]:
+    """Return the results in float64."""
+    model = build(name)['ours'].double()
+    for module in model.modules():
+        if isinstance(module, DepthwiseConv2d):
+            module.backend = 'fft'  # PyTorch's own convolution takes minutes
+    return result(model, image.double(), which)
+
+
+def compare(eager: list[Tensor], ours: list[Tensor], exact: list[Tensor]) -> None:
+    """Refuse to time what does not give the same numbers.
+
+    Raises:
+        SystemExit: it does not.
+    """
+    norm = sum(t.square().sum() for t in exact)
+    theirs, mine = (
+        (sum((a - b).square().sum() for a, b in zip(tensors, exact, strict=True)) / norm).sqrt().item()
+        for tensors in (eager, ours)
+    )
+    if mine > TOLERANCE * theirs:
+        raise SystemExit(f'off by {mine:.1e} of what is exact, eager by {theirs:.1e}; no times for that')
+
+
+def median_seconds(run: Callable, *arguments) -> float:
+    run(*arguments)  # warm-up
+    times = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        run(*arguments)
+        times.append(time.perf_counter() - started)
+    return sorted(times)[REPEATS // 2]
+
+
+def peak_mib(name: str, variant: str, which: str) -> float:
+    with multiprocessing.get_context('spawn').Pool(1) as pool:
+        return pool.apply(own_peak_mib, (name, variant, which, torch.get_num_threads()))
+
+
+def own_peak_mib(name: str, variant: str, which: str, threads: int) -> float:
+    """Return by how many MiB two passes raise the peak of this process."""
+    torch.set_num_threads(threads)
+    model = build(name)[variant]
+    if which == 'deployed' and variant == 'ours':
+        model.switch_to_deploy()
+    image = torch.randn(SIZES[which])
+    before = resident_mib()
+    for _ in range(2):
+        result(model, image, which)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
+
+
+def resident_mib() -> float:
+    pages = int(Path('/proc/self/statm').read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+if __name__ == '__main__':
+    main()
