@@ -10,7 +10,15 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..layers import DepthwiseConv2d, DropPath, KernelSize, LayerNorm2d, SquareLargeKernel, drop_path_rates
+from ..layers import (
+    DepthwiseConv2d,
+    DropPath,
+    KernelSize,
+    LayerNorm2d,
+    PointwiseLinear,
+    SquareLargeKernel,
+    drop_path_rates,
+)
 from .base import StagedBackbone, four, named_arch, stage_depths
 
 ARCHS = {
@@ -48,7 +56,8 @@ class ConvNeXtBlock(nn.Module):
         super().__init__()
         self.depthwise = depthwise
         self.norm = nn.LayerNorm(dim, eps=1e-6)
-        self.mlp = nn.Sequential(nn.Linear(dim, MLP_RATIO * dim), nn.GELU(), nn.Linear(MLP_RATIO * dim, dim))
+        hidden = MLP_RATIO * dim
+        self.mlp = nn.Sequential(PointwiseLinear(dim, hidden), nn.GELU(), PointwiseLinear(hidden, dim))
         self.gamma = nn.Parameter(torch.full((dim,), float(layer_scale_init_value))) if layer_scale_init_value else None
         self.drop_path = DropPath(drop_path_rate)
 

@@ -5,6 +5,7 @@ from .depthwise import DepthwiseConv2d, KernelSize, kernel_pair
 from .drop_path import DropPath, drop_path_rates
 from .large_kernel import SquareLargeKernel, StripLargeKernel, StripPair
 from .norm import LayerNorm2d
+from .pointwise import PointwiseLinear
 from .reparam import merge_branches
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     'DropPath',
     'KernelSize',
     'LayerNorm2d',
+    'PointwiseLinear',
     'SquareLargeKernel',
     'StripLargeKernel',
     'StripPair',
