@@ -3,7 +3,7 @@
 Example: python benchmarks/backbones.py --out benchmarks/results
 Evaluation of one image of 512x512, the same after `switch_to_deploy()`, and a training step (forward and backward) of
 two images of 256x256; the same weights on both sides, and outputs and gradients are compared first. Seconds are medians
-in one process; the peak of memory is that of a process of its own, less what it held before the pass.
+in one process; the peak of memory is that of a process of its own, with the weights.
 """
 
 import argparse
@@ -141,13 +141,13 @@ def peak_mib(name: str, variant: str, which: str) -> float:
 
 
 def own_peak_mib(name: str, variant: str, which: str, threads: int) -> float:
-    """Return by how many MiB two passes raise the peak of this process, which Linux counts."""
+    """Return by how many MiB the weights and two passes raise the peak of this process, which Linux counts."""
     torch.set_num_threads(threads)
+    before = status_mib('VmRSS')
     model = build(name)[variant]
     if which == 'deployed' and variant == 'ours':
         model.switch_to_deploy()
     image = torch.randn(SIZES[which])
-    before = status_mib('VmRSS')
     Path('/proc/self/clear_refs').write_text('5')  # the peak starts again from here
     for _ in range(2):
         result(model, image, which)

@@ -48,8 +48,8 @@ LAYOUTS = {'contiguous': torch.contiguous_format, 'channels_last': torch.channel
 PASSES = ('forward', 'input gradient', 'weight gradient')
 CHECKED_CHANNELS = 4  # compared with float64; all of them would take minutes
 SECONDS = 1.0  # of repetitions for one figure
-# float32 products a second of one H200, and of its tensor cores in 16 bit, both without sparsity (vendor's data sheet)
-H200_LIMIT = {torch.float32: 67e12, torch.float16: 989e12, torch.bfloat16: 989e12}
+# operations a second of one H200, in 16 bit of its tensor cores, without sparsity (the vendor's data sheet)
+H200_LIMIT = {'torch.float32': 67e12, 'torch.float16': 989e12, 'torch.bfloat16': 989e12}
 
 
 @dataclass
@@ -194,7 +194,16 @@ def show(rows: list[Row]) -> None:
         ms = '  '.join(f'{row.ms[which]:9.2f}{"*" if row.chosen[which] else " "}' for which in PASSES)
         over = '  '.join(f'{reference(rows, which) / row.ms[which]:6.1f}x' for which in PASSES)
         best = '  '.join(f'{reference(rows, which, best=True) / row.ms[which]:6.1f}x' for which in PASSES)
-        print(f'  {row.layout:13} {row.backend:6} {ms}  contiguous {over}  best layout {best}')
+        share = f'  of the limit {limit_share(row):.1%}' if limit_share(row) else ''
+        print(f'  {row.layout:13} {row.backend:6} {ms}  contiguous {over}  best layout {best}{share}')
+
+
+def limit_share(row: Row) -> float | None:
+    """Return the useful operations a second of the forward pass over what an H200 can do; None elsewhere."""
+    if not (torch.cuda.is_available() and 'H200' in torch.cuda.get_device_name()):
+        return None
+    n, _, c, h, w, kh, kw = row.shape
+    return 2 * n * c * h * w * kh * kw / (1e-3 * row.ms['forward']) / H200_LIMIT[row.dtype]
 
 
 def reference(rows: list[Row], which: str, best: bool = False) -> float:
@@ -259,7 +268,10 @@ def plot(rows: list[Row], where: str, path: Path) -> None:
             ratios = [reference(group, which) / ms for group, ms in zip(groups, times)]
             axis.bar([i + offset for i in range(len(shapes))], ratios, 0.4, label=layout)
         axis.axhline(1, color='black', linewidth=0.8)
-        axis.set(yscale='log', ylabel=f'{which}\ntimes faster')
+        axis.set_yscale('log')
+        axis.yaxis.set_major_formatter('{x:g}')
+        axis.yaxis.set_minor_formatter('')
+        axis.set(ylabel=f'{which}\ntimes faster')
     axes[0].set_title(f'the chosen backend against F.conv2d on contiguous tensors\n{where}')
     axes[0].legend(title='layout of the input')
     texts = [
