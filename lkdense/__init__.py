@@ -11,11 +11,11 @@ from .ops import depthwise_conv2d
 
 __version__ = '0.1.0'
 
-__all__ = ['ConvNeXt', 'RepLKNet', 'SLaK', '__version__', 'depthwise_conv2d', 'engine']
+__all__ = ['ConvNeXt', 'RepLKNet', 'SLaK', 'UniRepLKNet', '__version__', 'depthwise_conv2d', 'engine']
 
 if find_spec('mmengine'):
     from . import engine
-    from .backbones import ConvNeXt, RepLKNet, SLaK
+    from .backbones import ConvNeXt, RepLKNet, SLaK, UniRepLKNet
 else:
 
     def __getattr__(name: str):

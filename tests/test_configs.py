@@ -34,6 +34,7 @@ BACKBONES = {
     'slak': {'SLaK'},
     'replknet': {'RepLKNet'},
     'convnext': {'ConvNeXt'},
+    'unireplknet': {'UniRepLKNet'},
     'swin': {'SwinTransformer'},
     'resnet': {'ResNet', 'ResNetV1c'},
 }
@@ -51,7 +52,7 @@ NAME = re.compile(
 SWIN_SIZES = {'t': (96, (2, 2, 6, 2)), 's': (96, (2, 2, 18, 2)), 'b': (128, (2, 2, 18, 2))}
 
 OURS = [f'slak_{s}' for s in 'tsb'] + [f'replknet_{s}' for s in ('31b', '31l', 'xl')]
-OURS += [f'convnext_{s}' for s in ('t', 's', 'b', 'l', 'xl')]
+OURS += [f'{family}_{s}' for family in ('convnext', 'unireplknet') for s in ('t', 's', 'b', 'l', 'xl')]
 COMPARATORS = ['swin_t', 'swin_s', 'swin_b', 'resnet_50', 'resnet_101']
 # one of each pair of head and data set, where all would take long
 EXAMPLES = {(m['head'], m['dataset']): name for name in CONFIGS if (m := NAME.fullmatch(name))}.values()
@@ -164,7 +165,7 @@ def test_channels_fit(name, cfg, model):
     with torch.no_grad():
         features = model.backbone(torch.empty(1, 3, 128, 128, device='meta'))
     widths = [feature.shape[1] for feature in features]
-    if NAME.fullmatch(name)['backbone'] in ('slak', 'replknet', 'convnext'):
+    if NAME.fullmatch(name)['backbone'] in ('slak', 'replknet', 'convnext', 'unireplknet'):
         assert widths == list(model.backbone.out_channels)
     assert [128 // feature.shape[-1] for feature in features] == [4, 8, 16, 32]
     classes = len(find(DATASETS, cfg.val_dataloader.dataset.type).METAINFO['classes'])

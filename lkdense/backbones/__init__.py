@@ -3,5 +3,6 @@
 from .convnext import ConvNeXt
 from .replknet import RepLKNet
 from .slak import SLaK
+from .unireplknet import UniRepLKNet
 
-__all__ = ['ConvNeXt', 'RepLKNet', 'SLaK']
+__all__ = ['ConvNeXt', 'RepLKNet', 'SLaK', 'UniRepLKNet']

@@ -100,7 +100,7 @@ class ConvNeXtLike(StagedBackbone):
             for dim, layers, stage_rates in zip(dims, depthwise, rates)
         ]
         super().__init__(stem, downsamples, stages, dims, LayerNorm2d, **kwargs)
-        self.apply(_init_like_the_authors)
+        self.apply(init_like_the_authors)
 
 
 @MODELS.register_module()
@@ -171,7 +171,8 @@ def _depthwise(dim: int, kernel_size: KernelSize, small_kernel: int | None) -> n
     return SquareLargeKernel(dim, kernel_size, small_kernel)
 
 
-def _init_like_the_authors(module: nn.Module) -> None:
+def init_like_the_authors(module: nn.Module) -> None:
+    """Draw the weights of a convolution or linear layer as ConvNeXt's authors do, and UniRepLKNet's."""
     if isinstance(module, (nn.Conv2d, nn.Linear)):
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:

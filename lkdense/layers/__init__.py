@@ -3,19 +3,24 @@
 from .conv_norm import ConvNorm
 from .depthwise import DepthwiseConv2d, KernelSize, kernel_pair
 from .drop_path import DropPath, drop_path_rates
-from .large_kernel import SquareLargeKernel, StripLargeKernel, StripPair
+from .large_kernel import DilatedLargeKernel, SquareLargeKernel, StripLargeKernel, StripPair
 from .norm import LayerNorm2d
 from .pointwise import PointwiseLinear
 from .reparam import merge_branches
+from .response import ResponseProjection
+from .squeeze import SqueezeExcitation
 
 __all__ = [
     'ConvNorm',
     'DepthwiseConv2d',
+    'DilatedLargeKernel',
     'DropPath',
     'KernelSize',
     'LayerNorm2d',
     'PointwiseLinear',
+    'ResponseProjection',
     'SquareLargeKernel',
+    'SqueezeExcitation',
     'StripLargeKernel',
     'StripPair',
     'drop_path_rates',

@@ -9,9 +9,12 @@ class ConvNorm(nn.Module):
     """A convolution without bias, then batch normalization: ``[N, C, H, W]`` to what ``conv`` gives.
 
     The norm is a SyncBatchNorm, as in the authors' code; on one process it is the same as BatchNorm2d.
+
+    Args:
+        conv: a convolution, or a layer with ``out_channels`` whose ``merged()`` is one.
     """
 
-    def __init__(self, conv: nn.Conv2d):
+    def __init__(self, conv: nn.Module):
         super().__init__()
         self.conv = conv
         self.norm = nn.SyncBatchNorm(conv.out_channels)
@@ -22,4 +25,5 @@ class ConvNorm(nn.Module):
 
     def merged(self) -> nn.Conv2d:
         """Return one convolution with a bias that equals this layer in eval mode."""
-        return fuse_conv_norm(self.conv, self.norm)
+        conv = self.conv.merged() if hasattr(self.conv, 'merged') else self.conv
+        return fuse_conv_norm(conv, self.norm)

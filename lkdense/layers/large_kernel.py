@@ -1,7 +1,8 @@
-"""Large depthwise kernels that train: with a parallel small kernel (RepLKNet), or as two strips (SLaK).
+"""Large depthwise kernels that train: beside a small kernel (RepLKNet), as two strips (SLaK), beside dilated ones.
 
 "Scaling Up Your Kernels to 31x31: Revisiting Large Kernel Design in CNNs", CVPR 2022, https://arxiv.org/abs/2203.06717
 "More ConvNets in the 2020s: Scaling up Kernels Beyond 51x51 using Sparsity", ICLR 2023, https://arxiv.org/abs/2207.03620
+"UniRepLKNet: A Universal Perception Large-Kernel ConvNet ...", CVPR 2024, https://arxiv.org/abs/2311.15599
 """
 
 from torch import Tensor, nn
@@ -10,6 +11,17 @@ from ..ops import strips_conv2d
 from .conv_norm import ConvNorm
 from .depthwise import DepthwiseConv2d, KernelSize, kernel_pair
 from .reparam import add_kernel
+
+# size of a large kernel: sizes and dilations of the kernels beside it, as UniRepLKNet's authors chose them
+DILATED = {
+    17: ((5, 1), (9, 2), (3, 4), (3, 5), (3, 7)),
+    15: ((5, 1), (7, 2), (3, 3), (3, 5), (3, 7)),
+    13: ((5, 1), (7, 2), (3, 3), (3, 4), (3, 5)),
+    11: ((5, 1), (5, 2), (3, 3), (3, 4), (3, 5)),
+    9: ((5, 1), (5, 2), (3, 3), (3, 4)),
+    7: ((5, 1), (3, 2), (3, 3)),
+    5: ((3, 1), (3, 2)),
+}
 
 
 def depthwise_norm(channels: int, kernel_size: KernelSize) -> ConvNorm:
@@ -91,6 +103,44 @@ class StripPair(nn.Module):
         vertical, horizontal = self.vertical, self.horizontal
         bias = vertical.bias + horizontal.bias
         return strips_conv2d(x, vertical.weight, horizontal.weight, bias, backend=vertical.backend)
+
+
+class DilatedLargeKernel(nn.Module):
+    """One large kernel and, beside it, dilated ones within its reach: ``[N, C, H, W]`` to the same shape.
+
+    Args:
+        channels: C.
+        kernel_size: a key of ``DILATED``.
+
+    Raises:
+        ValueError: a size for which the authors give no dilated kernels.
+    """
+
+    def __init__(self, channels: int, kernel_size: int):
+        super().__init__()
+        if kernel_size not in DILATED:
+            raise ValueError(f'dilated kernels are known for {", ".join(map(str, DILATED))}, got {kernel_size!r}')
+        self.out_channels = channels
+        self.large = depthwise_norm(channels, kernel_size)
+        self.dilated = nn.ModuleDict(
+            {f'k{size}_d{rate}': ConvNorm(_dilated_conv(channels, size, rate)) for size, rate in DILATED[kernel_size]}
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add up the branches."""
+        return sum((branch(x) for branch in self.dilated.values()), self.large(x))
+
+    def merged(self) -> DepthwiseConv2d:
+        """Return the one depthwise convolution that equals this layer in eval mode."""
+        total = self.large.merged()
+        for branch in self.dilated.values():
+            total = add_kernel(total, branch.merged())
+        return total
+
+
+def _dilated_conv(channels: int, size: int, rate: int) -> nn.Conv2d:
+    padding = rate * (size // 2)
+    return nn.Conv2d(channels, channels, size, padding=padding, dilation=rate, groups=channels, bias=False)
 
 
 def _small_branch(channels: int, kernel_size: KernelSize, small_kernel: int | None) -> ConvNorm | None:

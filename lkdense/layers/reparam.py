@@ -33,10 +33,19 @@ def pad_kernel(weight: Tensor, size: tuple[int, int]) -> Tensor:
     return F.pad(weight, (columns // 2, columns // 2, rows // 2, rows // 2))
 
 
+def dilate_kernel(weight: Tensor, dilation: int) -> Tensor:
+    """Return the dense kernel that equals ``weight`` ``[O, I, kh, kw]`` at a dilation: zeros between its taps."""
+    rows, columns = ((size - 1) * dilation + 1 for size in weight.shape[2:])
+    dense = weight.new_zeros(*weight.shape[:2], rows, columns)
+    dense[..., ::dilation, ::dilation] = weight
+    return dense
+
+
 def add_kernel(conv: nn.Conv2d, other: nn.Conv2d) -> nn.Conv2d:
-    """Return ``conv`` with the smaller, centred kernel of ``other`` added: the sum of the two as one convolution."""
+    """Return ``conv`` with the smaller or dilated, centred kernel of ``other`` added: their sum as one convolution."""
     total = copy.deepcopy(conv)
-    total.weight = nn.Parameter((conv.weight + pad_kernel(other.weight, conv.weight.shape[2:])).detach())
+    dense = dilate_kernel(other.weight, other.dilation[0])
+    total.weight = nn.Parameter((conv.weight + pad_kernel(dense, conv.weight.shape[2:])).detach())
     total.bias = nn.Parameter((conv.bias + other.bias).detach())
     return total
 

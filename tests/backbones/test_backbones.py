@@ -8,7 +8,7 @@ from mmengine.registry import MODELS
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lkdense.backbones import ConvNeXt, RepLKNet, SLaK
+from lkdense.backbones import ConvNeXt, RepLKNet, SLaK, UniRepLKNet
 
 TINY_ARCH = dict(depths=(1, 1, 4, 1), dims=(8, 12, 16, 20))
 CASES = {
@@ -21,6 +21,10 @@ CASES = {
     ),
     'convnext': (ConvNeXt, dict(arch=TINY_ARCH)),
     'convnext_enlarged': (ConvNeXt, dict(arch=TINY_ARCH, kernel_sizes=(31, 29, (7, 27), 13), small_kernel=5)),
+    'unireplknet': (
+        UniRepLKNet,
+        dict(arch=TINY_ARCH, kernel_sizes=((3,), (7,), (13, 3, 9, 3), (5,)), layer_scale_init_value=1.0),
+    ),
     'convnext_without_scale': (ConvNeXt, dict(arch=TINY_ARCH, layer_scale_init_value=0)),
 }
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,15 +10,18 @@ import torch
 from mmengine.registry import MODELS
 from mmengine.runner.checkpoint import load_checkpoint
 
-from lkdense.backbones import ConvNeXt, RepLKNet, SLaK
+from lkdense.backbones import ConvNeXt, RepLKNet, SLaK, UniRepLKNet
 from lkdense.checkpoint import misfits, unwrap
 
 OFFICIAL = Path(__file__).parents[1] / 'official'
 SMALL = dict(depths=(1, 1, 2, 1), dims=(8, 16, 24, 32))
+UNI = dict(depths=(2, 2, 3, 2), dims=(8, 16, 24, 32))
+UNI_KERNELS = ((3, 3), (13, 13), (13, 3, 13), (13, 13))
 FIXTURES = {
     'slak_51_decomposed': (SLaK, dict(arch=SMALL)),
     'replknet_31_small5': (RepLKNet, dict(arch=SMALL)),
     'convnext_7': (ConvNeXt, dict(arch=SMALL)),
+    'unireplknet_train': (UniRepLKNet, dict(arch=UNI, kernel_sizes=UNI_KERNELS)),
 }
 FULL_SIZE = {
     'slak_tiny': (SLaK, dict(arch='tiny')),
@@ -31,6 +35,9 @@ FULL_SIZE = {
     'convnext_base': (ConvNeXt, dict(arch='base')),
     'convnext_large': (ConvNeXt, dict(arch='large')),
     'convnext_xlarge': (ConvNeXt, dict(arch='xlarge')),
+    **{
+        f'unireplknet_{size}': (UniRepLKNet, dict(arch=size)) for size in ('a', 'f', 'p', 'n', 't', 's', 'b', 'l', 'xl')
+    },
 }
 
 
@@ -111,6 +118,41 @@ def test_slak_knows_both_names_of_its_strips():
     assert_parity(backbone, 'slak_51_decomposed')
 
 
+def test_unireplknet_takes_the_merged_form_of_its_authors():
+    name = 'unireplknet_train'
+    merged = by_init_cfg(name, OFFICIAL / f'{name}.pth').eval()
+    merged.switch_to_deploy()
+    assert_parity(merged, name)
+    weights = {}
+    for key, value in merged.state_dict().items():
+        for ours, theirs in (
+            (r'^stem\.', 'downsample_layers.0.'),
+            (r'^downsamples\.0\.', 'downsample_layers.1.'),
+            (r'^downsamples\.1\.', 'downsample_layers.2.'),
+            (r'^downsamples\.2\.', 'downsample_layers.3.'),
+            (r'\.expand\.', '.pwconv1.1.'),
+            (r'\.project\.linear\.', '.pwconv2.0.'),
+            (r'\.project\.', '.act.1.'),
+            (r'\.depthwise\.', '.dwconv.lk_origin.' if large_kernel(merged, key) else '.dwconv.'),
+        ):
+            key = re.sub(ours, theirs, key)
+        weights[key] = value
+    cls, arguments = FIXTURES[name]
+    backbone = cls(**arguments, deploy=True)
+    backbone.load_state_dict(weights)
+    assert_parity(backbone, name)
+    with pytest.raises(ValueError, match=r'deploy=True') as error:
+        cls(**arguments).load_state_dict(weights)
+    assert 'does not fit' in str(error.value)
+    assert cls.arguments_of(merged.state_dict()) == dict(arguments, deploy=True)
+
+
+def large_kernel(backbone, key):
+    if '.depthwise.' not in key:
+        return False
+    return backbone.get_parameter(key.replace('.bias', '.weight')).shape[-1] > 3
+
+
 @pytest.mark.parametrize('model', FULL_SIZE)
 def test_every_entry_of_the_full_size_checkpoints_has_its_place(model):
     keys = json.loads(gzip.decompress((OFFICIAL / 'checkpoint_keys.json.gz').read_bytes()))[model]
@@ -149,7 +191,9 @@ def test_the_advice_of_the_error_works(name):
     cls, _ = FIXTURES[name]
     path = OFFICIAL / f'{name}.pth'
     with pytest.raises(ValueError, match='does not fit') as error:
-        cls(arch='pico', init_cfg=dict(type='Pretrained', checkpoint=str(path))).init_weights()
+        cls(
+            arch='a' if cls is UniRepLKNet else 'pico', init_cfg=dict(type='Pretrained', checkpoint=str(path))
+        ).init_weights()
     advice = str(error.value).split('backbone=')[1]
     backbone = MODELS.build(eval(advice, {'dict': dict}))
     backbone.load_state_dict(torch.load(path))

@@ -7,6 +7,7 @@ from torch import nn
 from lkdense.layers import (
     ConvNorm,
     DepthwiseConv2d,
+    DilatedLargeKernel,
     DropPath,
     LayerNorm2d,
     SquareLargeKernel,
@@ -21,6 +22,8 @@ MERGEABLE = {
     'conv_norm_with_bias': lambda: ConvNorm(nn.Conv2d(6, 8, 1)),
     'square': lambda: SquareLargeKernel(6, 13, 5),
     'square_alone': lambda: SquareLargeKernel(6, (9, 13), None),
+    'dilated': lambda: DilatedLargeKernel(6, 13),
+    'dilated_in_norm': lambda: ConvNorm(DilatedLargeKernel(6, 9)),
     'strips': lambda: StripLargeKernel(6, 21, 5),
     'strips_of_a_rectangle': lambda: StripLargeKernel(6, (7, 21), 3),
 }

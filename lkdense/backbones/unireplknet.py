@@ -1,0 +1,172 @@
+"""UniRepLKNet. "A Universal Perception Large-Kernel ConvNet for Audio, Video, Point Cloud, ...", CVPR 2024.
+
+Paper: https://arxiv.org/abs/2311.15599    Authors' code: https://github.com/AILab-CVC/UniRepLKNet
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import torch
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from ..layers import (
+    ConvNorm,
+    DepthwiseConv2d,
+    DilatedLargeKernel,
+    DropPath,
+    LayerNorm2d,
+    PointwiseLinear,
+    ResponseProjection,
+    SqueezeExcitation,
+    drop_path_rates,
+)
+from .base import StagedBackbone, four, named_arch, stage_depths
+from .convnext import SHARED_KEY_MAP, arch_name, init_like_the_authors
+
+ARCHS = {
+    'a': dict(depths=(2, 2, 6, 2), dims=(40, 80, 160, 320)),
+    'f': dict(depths=(2, 2, 6, 2), dims=(48, 96, 192, 384)),
+    'p': dict(depths=(2, 2, 6, 2), dims=(64, 128, 256, 512)),
+    'n': dict(depths=(2, 2, 8, 2), dims=(80, 160, 320, 640)),
+    't': dict(depths=(3, 3, 18, 3), dims=(80, 160, 320, 640)),
+    's': dict(depths=(3, 3, 27, 3), dims=(96, 192, 384, 768)),
+    'b': dict(depths=(3, 3, 27, 3), dims=(128, 256, 512, 1024)),
+    'l': dict(depths=(3, 3, 27, 3), dims=(192, 384, 768, 1536)),
+    'xl': dict(depths=(3, 3, 27, 3), dims=(256, 512, 1024, 2048)),
+}
+SMALL, LARGE = 3, 13
+# blocks of the third stage: the first of so many has the large kernel
+LARGE_EVERY = {6: 1, 8: 1, 18: 2, 27: 3}
+MLP_RATIO = 4
+SQUEEZE = 4
+# the parts of a block that hold one convolution once they are merged
+MERGED_KEY_MAP = ((r'\.depthwise\.conv\.large\.conv\.', r'.depthwise.'), (r'\.depthwise\.conv\.', r'.depthwise.'))
+
+
+class UniRepLKNetBlock(nn.Module):
+    """Mixes pixels, weighs channels, then an MLP on every pixel: ``[N, C, H, W]`` to the same shape.
+
+    Args:
+        dim: C.
+        kernel_size: of the depthwise convolution; from 5 on with dilated kernels beside it.
+        drop_path_rate: probability of dropping the block.
+        layer_scale_init_value: start of the learned scale of the residual.
+    """
+
+    def __init__(self, dim: int, kernel_size: int, drop_path_rate: float, layer_scale_init_value: float):
+        super().__init__()
+        large = kernel_size > SMALL
+        self.depthwise = ConvNorm(
+            DilatedLargeKernel(dim, kernel_size) if large else DepthwiseConv2d(dim, kernel_size, bias=False)
+        )
+        self.se = SqueezeExcitation(dim, dim // SQUEEZE)
+        self.expand = PointwiseLinear(dim, MLP_RATIO * dim)
+        self.act = nn.GELU()
+        self.project = ResponseProjection(MLP_RATIO * dim, dim)
+        self.gamma = nn.Parameter(torch.full((dim,), float(layer_scale_init_value)))
+        self.drop_path = DropPath(drop_path_rate)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add the block's residual to ``x``."""
+        residual = self.se(self.depthwise(x)).permute(0, 2, 3, 1)
+        residual = self.gamma * self.project(self.act(self.expand(residual)))
+        return x + self.drop_path(residual.permute(0, 3, 1, 2))
+
+
+@MODELS.register_module()
+class UniRepLKNet(StagedBackbone):
+    """UniRepLKNet: an image ``[N, 3, H, W]`` to a tuple of normalized maps at strides 4, 8, 16 and 32.
+
+    Args:
+        arch: a name of ``ARCHS`` or ``dict(depths=..., dims=...)``.
+        kernel_sizes: of each block, four lists; 3 or less, or a key of :data:`lkdense.layers.large_kernel.DILATED`.
+            None for the authors': 3 in the first stage, 13 in the second and fourth, both in turn in the third.
+        deploy: built as :meth:`switch_to_deploy` leaves it, for merged weights.
+        drop_path_rate: the last block's; it grows linearly from 0.
+        layer_scale_init_value: start of the learned scale of each residual.
+        **kwargs: ``out_indices``, ``frozen_stages``, ``with_cp`` and ``init_cfg`` of :class:`StagedBackbone`.
+
+    Raises:
+        ValueError: an unknown arch, or kernel sizes that are not one for each block or not known.
+    """
+
+    KEY_MAP = (
+        *SHARED_KEY_MAP[:4],
+        (r'\.dwconv\.lk_origin\.', r'.depthwise.conv.large.conv.'),
+        (r'\.dwconv\.origin_bn\.', r'.depthwise.conv.large.norm.'),
+        (r'\.dwconv\.dil_conv_k(\d+)_(\d+)\.', r'.depthwise.conv.dilated.k\1_d\2.conv.'),
+        (r'\.dwconv\.dil_bn_k(\d+)_(\d+)\.', r'.depthwise.conv.dilated.k\1_d\2.norm.'),
+        (r'\.dwconv\.', r'.depthwise.conv.'),
+        (r'^(stages\.\d\.\d+)\.norm\.', r'\1.depthwise.norm.'),
+        (r'\.pwconv1\.1\.', r'.expand.'),
+        (r'\.act\.1\.', r'.project.'),
+        (r'\.pwconv2\.0\.', r'.project.linear.'),
+        (r'\.pwconv2\.2\.', r'.project.norm.'),
+    )
+
+    def __init__(
+        self,
+        arch: str | Mapping = 't',
+        kernel_sizes: Sequence[Sequence[int]] | None = None,
+        deploy: bool = False,
+        drop_path_rate: float = 0.0,
+        layer_scale_init_value: float = 1e-6,
+        **kwargs,
+    ):
+        sizes = named_arch(arch, ARCHS)
+        depths, dims = sizes['depths'], sizes['dims']
+        kernel_sizes = four('kernel_sizes', kernel_sizes or default_kernel_sizes(depths))
+        if any(isinstance(stage, int) or len(stage) != depth for stage, depth in zip(kernel_sizes, depths)):
+            raise ValueError(f'kernel_sizes must be one for each block of {tuple(depths)}, got {kernel_sizes!r}')
+        stages = [
+            [UniRepLKNetBlock(dim, size, rate, layer_scale_init_value) for size, rate in zip(stage, rates)]
+            for dim, stage, rates in zip(dims, kernel_sizes, drop_path_rates(drop_path_rate, depths))
+        ]
+        stem = nn.Sequential(*_halve(3, dims[0] // 2), nn.GELU(), *_halve(dims[0] // 2, dims[0]))
+        downsamples = [nn.Sequential(*_halve(before, after)) for before, after in pairwise(dims)]
+        super().__init__(stem, downsamples, stages, dims, LayerNorm2d, **kwargs)
+        self.apply(init_like_the_authors)
+        if deploy:
+            self.switch_to_deploy()
+
+    def switch_to_deploy(self) -> None:
+        """Merge the branches, as in the base class; the shift of the response norm goes into the projection."""
+        super().switch_to_deploy()
+        self.KEY_MAP = (*type(self).KEY_MAP, *MERGED_KEY_MAP)
+
+    @classmethod
+    def arguments_of(cls, weights: Mapping[str, Tensor]) -> dict:
+        """Return the arguments that fit ``weights``; see the base class."""
+        depths = stage_depths(weights)
+        dims = tuple(weights[f'stages.{i}.0.gamma'].shape[0] for i in range(4))
+        # the name in a merged model, in one with branches, and of a merged checkpoint under the map for branches
+        places = ('weight', 'conv.weight', 'conv.large.conv.weight')
+        kernels = tuple(
+            tuple(
+                next(
+                    weights[key].shape[-1]
+                    for place in places
+                    if (key := f'stages.{i}.{j}.depthwise.{place}') in weights
+                )
+                for j in range(depth)
+            )
+            for i, depth in enumerate(depths)
+        )
+        arguments = dict(arch=arch_name(dict(depths=depths, dims=dims), ARCHS))
+        if kernels != default_kernel_sizes(depths):
+            arguments['kernel_sizes'] = kernels
+        if 'stages.0.0.project.beta' not in weights:
+            arguments['deploy'] = True
+        return arguments
+
+
+def default_kernel_sizes(depths: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """Return the authors' kernel size of each block."""
+    every = LARGE_EVERY.get(depths[2], 1)
+    third = tuple(LARGE if i % every == 0 else SMALL for i in range(depths[2]))
+    return (SMALL,) * depths[0], (LARGE,) * depths[1], third, (LARGE,) * depths[3]
+
+
+def _halve(before: int, after: int) -> tuple[nn.Module, nn.Module]:
+    return nn.Conv2d(before, after, 3, stride=2, padding=1), LayerNorm2d(after)
