@@ -17,6 +17,7 @@ ALLOWED = {
     'lkdense.checkpoint': {'torch'},
     'lkdense.sparse': {'torch'},
     'lkdense.backbones': {'torch', 'mmengine', 'lkdense.layers', 'lkdense.checkpoint'},
+    'lkdense.analysis': {'torch', 'numpy', 'matplotlib'},
     'lkdense.engine': {'torch', 'numpy', 'mmengine', 'lkdense'},
 }
 
