@@ -2,7 +2,7 @@
 
 Example: python tools/erf.py configs/upernet_slak_b_ade20k.py SLaK_base.pth --images data/ade/images --size 1024
          python tools/erf.py configs/upernet_convnext_t_ade20k.py --and configs/upernet_slak_t_ade20k.py --images photos
-Without a checkpoint the weights are random. Writes erf.png, and erf.csv with the area for each share of the contribution.
+Without a checkpoint the weights are random. Writes erf.png, and erf.csv with the area for each share of contribution.
 """
 
 import argparse

@@ -96,7 +96,7 @@ def plot_erf(contributions: Mapping[str, NDArray]) -> Figure:
         scores = np.log10(contribution + 1)
         picture = axis.imshow(scores / scores.max(), vmin=0, vmax=1, cmap='viridis')
         areas = '\n'.join(f'{a.threshold:.0%} in {a.side} px, {a.ratio:.1%}' for a in area_ratios(contribution))
-        axis.set(title=name, xlabel=areas, xticks=[], yticks=[])
+        axis.set(title=name.replace(', ', '\n'), xlabel=areas, xticks=[], yticks=[])
     figure.colorbar(picture, ax=axes, shrink=0.7, label='contribution, logarithmic, over the largest')
     return figure
 
