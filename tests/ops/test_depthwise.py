@@ -135,7 +135,10 @@ SLOW_ON_CPU = () if torch.cuda.is_available() else pytest.mark.slow
 
 
 @pytest.mark.parametrize('seed', range(10))
-@pytest.mark.parametrize('backend', ['cpu', 'fft', pytest.param('triton', marks=SLOW_ON_CPU)])
+@pytest.mark.parametrize(
+    'backend',
+    [pytest.param(name, marks=SLOW_ON_CPU if name == 'triton' else ()) for name in BACKENDS if name != 'eager'],
+)
 def test_random_cases_against_float64(backend, seed, device):
     # 300 cases: 30 a seed
     generator = random.Random(seed)
