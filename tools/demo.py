@@ -33,7 +33,7 @@ TASKS = {  # task: layout of its data, config, and its metrics with their names 
 }
 IMAGES, SIZE, CLASSES = 250, 128, 2
 SHOWN = 5  # images in the picture of each task
-SCORE = 0.4  # detections below it are not drawn
+SCORE = 0.25  # detections below it are not drawn
 COLORS = plt.get_cmap('Set1').colors
 
 
