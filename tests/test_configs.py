@@ -205,8 +205,9 @@ def test_optimizer_and_schedule(name, cfg, model):
     lr = wrapper['optimizer'].lr
     assert max(rates) == lr
     if 'decay_rate' in (paramwise := wrapper.get('paramwise_cfg', {})):
-        # the authors count 6 layers in the tiny models and 12 in the others, and one more at the head
-        layers = 6 if NAME.fullmatch(name)['size'] == 't' else 12
+        # the authors count 6 layers in the tiny models, 9 in UniRepLKNet's and 12 in the others, and one more at the head
+        tiny = 9 if NAME.fullmatch(name)['backbone'] == 'unireplknet' else 6
+        layers = tiny if NAME.fullmatch(name)['size'] == 't' else 12
         assert min(rates) == pytest.approx(lr * paramwise.decay_rate ** (layers + 1))
     else:
         assert min(rates) == lr
