@@ -205,7 +205,7 @@ def test_optimizer_and_schedule(name, cfg, model):
     lr = wrapper['optimizer'].lr
     assert max(rates) == lr
     if 'decay_rate' in (paramwise := wrapper.get('paramwise_cfg', {})):
-        # the authors count 6 layers in the tiny models, 9 in UniRepLKNet's and 12 in the others, and one more at the head
+        # the authors count 6 layers in the tiny models, 9 in UniRepLKNet's, 12 in the others; one more at the head
         tiny = 9 if NAME.fullmatch(name)['backbone'] == 'unireplknet' else 6
         layers = tiny if NAME.fullmatch(name)['size'] == 't' else 12
         assert min(rates) == pytest.approx(lr * paramwise.decay_rate ** (layers + 1))
