@@ -11,11 +11,22 @@ from .ops import depthwise_conv2d
 
 __version__ = '0.1.0'
 
-__all__ = ['ConvNeXt', 'RepLKNet', 'SLaK', 'UniRepLKNet', '__version__', 'depthwise_conv2d', 'engine']
+__all__ = [
+    'ConvNeXt',
+    'RepLKNet',
+    'SLaK',
+    'UniRepLKNet',
+    '__version__',
+    'config_path',
+    'depthwise_conv2d',
+    'engine',
+    'get_config',
+]
 
 if find_spec('mmengine'):
     from . import engine
     from .backbones import ConvNeXt, RepLKNet, SLaK, UniRepLKNet
+    from .config import config_path, get_config
 else:
 
     def __getattr__(name: str):

@@ -7,6 +7,7 @@ into ours and leave ours alone. Nothing is loaded unless it fits as a whole.
 import re
 from collections.abc import Iterable, Mapping
 
+import torch
 from torch import Tensor
 
 KeyMap = Iterable[tuple[str, str]]
@@ -15,6 +16,8 @@ KeyMap = Iterable[tuple[str, str]]
 WRAPPERS = ('state_dict', 'model', 'model_ema')
 # the classifier and the norm before it, which a backbone for dense prediction does not have
 CLASSIFIER = re.compile(r'(head|norm)\.')
+# of the batch norms of all families
+NORM_EPS = 1e-5
 # the norms of the outputs, which classification checkpoints do not have
 OUTPUT_NORM = re.compile(r'norm\d\.')
 
@@ -47,7 +50,23 @@ def backbone_weights(state_dict: Mapping, prefix: str, key_map: KeyMap) -> dict[
     if not prefix and any(key.startswith('backbone.') for key in weights):
         prefix = 'backbone.'
     own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
-    return {key: value for key, value in rename(own, key_map).items() if not CLASSIFIER.match(key)}
+    return with_norms({key: value for key, value in rename(own, key_map).items() if not CLASSIFIER.match(key)})
+
+
+def with_norms(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Turn the bias of every merged convolution ``....conv`` into a batch norm ``....norm`` that adds it.
+
+    RepLKNet's authors merge the large kernels alone and publish the rest with its norms.
+    """
+    found = dict(weights)
+    for key, bias in weights.items():
+        norm = f'{key.removesuffix(".conv.bias")}.norm'
+        if key.endswith('.conv.bias') and f'{norm}.weight' not in weights:
+            del found[key]
+            found[f'{norm}.weight'], found[f'{norm}.bias'] = torch.ones_like(bias), bias
+            found[f'{norm}.running_mean'] = torch.zeros_like(bias)
+            found[f'{norm}.running_var'] = torch.full_like(bias, 1 - NORM_EPS)
+    return found
 
 
 def misfits(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:

@@ -1,11 +1,10 @@
-"""What tools/train.py and tools/test.py share: their options, the config, and checks before anything is built."""
+"""What the tools share: their options, the config, and checks before anything is built."""
 
 import argparse
 import importlib
 import io
 import os
 import sys
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -16,6 +15,8 @@ from mmengine.device import get_device
 from torch import Tensor
 
 from .checkpoint import unwrap
+from .checkpoint_file import TRUST_OPTION, CheckpointError, read, trust_checkpoints
+from .config import config_path
 
 # what the onedl packages print for each data set of a service that nobody asked for
 ONEDL_NOTICE = 'Could not import OneDL'
@@ -27,10 +28,10 @@ class LaunchError(Exception):
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call ``main``; a :class:`LaunchError` ends the process with exit code 1 and that one sentence."""
+    """Call ``main``; an error that is the user's to mend ends the process with exit code 1 and that one sentence."""
     try:
         main()
-    except LaunchError as error:
+    except (LaunchError, CheckpointError) as error:
         raise SystemExit(f'{Path(sys.argv[0]).name}: {error}') from None
     finally:
         # a process that ends with the threads of gloo still running may abort
@@ -38,10 +39,11 @@ def run(main: Callable[[], None]) -> None:
             torch.distributed.destroy_process_group()
 
 
-def add_shared_options(parser: argparse.ArgumentParser) -> None:
-    """The options that training and testing have in common."""
-    parser.add_argument('config', metavar='CONFIG', help='of a segmentor or a detector, such as those in configs/')
-    parser.add_argument('--work-dir', metavar='DIR', help="logs and checkpoints; default: work_dirs/ and CONFIG's name")
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """The config, what may be changed in it, and whether to trust checkpoints: the same for all tools."""
+    parser.add_argument(
+        'config', metavar='CONFIG', help="of a segmentor or a detector: a path, or the name of one of lkdense's own"
+    )
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -50,6 +52,20 @@ def add_shared_options(parser: argparse.ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help='override anything in the config: train_cfg.max_iters=100 model.backbone.drop_path_rate=0.1 key="[1,2]"',
     )
+    add_trust_option(parser)
+
+
+def add_trust_option(parser: argparse.ArgumentParser) -> None:
+    """Whether checkpoints may hold more than tensors and plain values."""
+    parser.add_argument(
+        TRUST_OPTION, action='store_true', help='unpickle any object that a checkpoint holds, which can run any code'
+    )
+
+
+def add_runner_options(parser: argparse.ArgumentParser) -> None:
+    """The options that training and testing have in common."""
+    add_config_options(parser)
+    parser.add_argument('--work-dir', metavar='DIR', help="logs and checkpoints; default: work_dirs/ and CONFIG's name")
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -59,18 +75,41 @@ def add_shared_options(parser: argparse.ArgumentParser) -> None:
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """Read the config, apply the shared options, and register what its ``default_scope`` brings."""
-    if not Path(args.config).is_file():
-        raise LaunchError(f'there is no config {args.config}')
+    """Read the config, apply the options of :func:`add_config_options`, and register what its scope brings."""
+    if args.trust_checkpoint:
+        trust_checkpoints()
+    return read_config(args.config, args.cfg_options)
+
+
+def load_runner_config(args: argparse.Namespace) -> Config:
+    """Read the config and apply the options of :func:`add_runner_options`."""
     if args.launcher == 'pytorch' and 'RANK' not in os.environ:
         raise LaunchError('--launcher pytorch is for processes that torchrun has started; see tools/dist_train.sh')
-    with onedl_notice_dropped():
-        cfg = Config.fromfile(args.config)
-        cfg.merge_from_dict(args.cfg_options)
-        if (scope := cfg.get('default_scope')) in ('mmseg', 'mmdet'):
-            register_all_of(scope)
+    cfg = load_config(args)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
+    return cfg
+
+
+def read_config(name: str, options: dict | None = None) -> Config:
+    """Read a config, given by a path or the name of one of lkdense's own, and register what its scope brings.
+
+    Raises:
+        LaunchError: there is no such config.
+    """
+    path = Path(name)
+    if not path.is_file():
+        if path.suffix or path.parent.name:
+            raise LaunchError(f'there is no config {name}')
+        try:
+            path = config_path(name)
+        except ValueError as error:
+            raise LaunchError(str(error)) from None
+    with onedl_notice_dropped():
+        cfg = Config.fromfile(path)
+        cfg.merge_from_dict(options or {})
+        if (scope := cfg.get('default_scope')) in ('mmseg', 'mmdet'):
+            register_all_of(scope)
     return cfg
 
 
@@ -127,20 +166,16 @@ def check_checkpoint(path: str | Path, option: str) -> dict[str, Tensor]:
     """Return the weights in the checkpoint at ``path``, under the names that they have there; remote ones are not read.
 
     Raises:
-        LaunchError: there is no such file, or it holds no weights.
+        LaunchError: there is no such file, it holds no weights, or more than tensors and plain values.
     """
     if not _is_local(path):
         return {}
-    if not Path(path).is_file():
-        raise LaunchError(f'{option}: there is no checkpoint {path}')
     try:
         # mapped into memory, only the names are read
-        checkpoint = torch.load(path, map_location='cpu', mmap=zipfile.is_zipfile(path), weights_only=False)
-        weights = {name: value for name, value in unwrap(checkpoint).items() if isinstance(value, Tensor)}
-    except Exception as error:  # unpickling what is no pickle can raise anything
-        raise LaunchError(
-            f'{option}: {path} is not a checkpoint ({type(error).__name__}: {_one_line(error)})'
-        ) from None
+        checkpoint = read(path, mmap=True)
+    except CheckpointError as error:
+        raise LaunchError(f'{option}: {error}') from None
+    weights = {name: value for name, value in unwrap(checkpoint).items() if isinstance(value, Tensor)}
     if not weights:
         raise LaunchError(f'{option}: {path} is not a checkpoint: it holds no weights')
     return weights
@@ -199,7 +234,3 @@ def _dicts(cfg) -> Iterator[dict]:
     if isinstance(cfg, list | tuple):
         for part in cfg:
             yield from _dicts(part)
-
-
-def _one_line(error: Exception) -> str:
-    return str(error).strip().split('\n')[0]

@@ -15,8 +15,9 @@ ALLOWED = {
     'lkdense.ops': {'torch', 'triton'},
     'lkdense.layers': {'torch', 'lkdense.ops'},
     'lkdense.checkpoint': {'torch'},
+    'lkdense.checkpoint_file': {'torch', 'numpy', 'safetensors'},
     'lkdense.sparse': {'torch'},
-    'lkdense.backbones': {'torch', 'mmengine', 'lkdense.layers', 'lkdense.checkpoint'},
+    'lkdense.backbones': {'torch', 'mmengine', 'lkdense.layers', 'lkdense.checkpoint', 'lkdense.checkpoint_file'},
     'lkdense.analysis': {'torch', 'numpy', 'matplotlib'},
     'lkdense.engine': {'torch', 'numpy', 'mmengine', 'lkdense'},
 }

@@ -3,6 +3,7 @@
 import configparser
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -55,8 +56,22 @@ def metadata(wheel):
 
 def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel):
     code = {name for name in wheel.namelist() if '.dist-info/' not in name}
-    assert code == {path.relative_to(ROOT).as_posix() for path in (ROOT / 'lkdense').rglob('*.py')}
+    package = {path.relative_to(ROOT).as_posix() for path in (ROOT / 'lkdense').rglob('*.py')}
+    configs = {f'lkdense/{path.relative_to(ROOT).as_posix()}' for path in (ROOT / 'configs').rglob('*.py')}
+    assert code == package | configs
     assert any(name.endswith('/LICENSE') for name in wheel.namelist())
+
+
+def test_an_installed_lkdense_gives_its_configs(wheel, tmp_path):
+    wheel.extractall(tmp_path)
+    code = (
+        'import lkdense; print(lkdense.config_path("upernet_slak_b_ade20k")); '
+        'print(lkdense.get_config("upernet_slak_b_ade20k").model.backbone.arch)'
+    )
+    environment = {**os.environ, 'PYTHONPATH': str(tmp_path)}
+    done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(tmp_path / 'lkdense/configs/upernet_slak_b_ade20k.py'), 'base']
 
 
 def test_metadata(metadata):

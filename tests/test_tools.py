@@ -16,7 +16,12 @@ import torch
 from mmengine.config import Config
 from mmengine.fileio import load
 
+from lkdense.checkpoint import unwrap
+from lkdense.checkpoint_file import read
+from lkdense.conversion import recognise
 from lkdense.datasets import write_scenes
+from lkdense.launch import read_config
+from lkdense.loading import load_model
 
 ROOT = Path(__file__).parents[1]
 # an official checkpoint of a SLaK that is smaller than any of ours
@@ -292,6 +297,85 @@ def test_a_checkpoint_that_does_not_fit_ends_in_one_sentence(name, options, work
     assert sentence.startswith(f'{name}: ')
     assert str(OFFICIAL) in sentence
     assert 'does not fit this SLaK' in sentence
+
+
+def old_checkpoint(config: Path, name: str, path: Path) -> Path:
+    """Write a whole model as mmsegmentation 0.x and mmdetection 2.x did, around an official backbone."""
+    official = unwrap(read(OFFICIAL.with_name(f'{name}.pth')))
+    backbone = {f'backbone.{key}': value for key, value in official.items() if not key.startswith(('norm.', 'head.'))}
+    heads = {
+        key: value for key, value in load_model(read_config(config)).state_dict().items() if key[:9] != 'backbone.'
+    }
+    state = {f'module.{key}': value for key, value in (backbone | heads).items()}
+    meta = dict(CLASSES=('square', 'disk'), PALETTE=[[9, 9, 9]], config='raise SystemExit("run")', epoch=12, iter=99)
+    torch.save(dict(meta=meta, state_dict=state, optimizer=dict(state={}, param_groups=[dict(lr=1e-4)])), path)
+    return path
+
+
+@pytest.mark.parametrize(('layout', 'name'), [('ade20k', 'slak_51_decomposed'), ('coco', 'replknet_31_small5')])
+def test_whole_checkpoints_of_the_older_frameworks_load(layout, name, workspace):
+    found = recognise(read(OFFICIAL.with_name(f'{name}.pth')))
+    cfg = Config.fromfile(workspace / f'{layout}.py')
+    cfg.model.backbone = dict(type=found.family.__name__, **found.arguments)
+    widths = list(found.family(**found.arguments).out_channels)
+    if layout == 'ade20k':
+        cfg.model.decode_head.in_channels, cfg.model.auxiliary_head.in_channels = widths, widths[2]
+    else:
+        cfg.model.neck.in_channels = widths
+    config = workspace / f'{name}.py'
+    cfg.dump(config)
+    checkpoint = old_checkpoint(config, name, workspace / f'{name}.pth')
+    done = tool(workspace, 'test.py', config, checkpoint, '--work-dir', 'old')
+    assert 'all weights found in the checkpoint' in done.stdout
+    assert 'do not match exactly' not in done.stdout
+    expected = torch.load(OFFICIAL.with_name(f'{name}.expected.pt'))
+    model = load_model(read_config(config), checkpoint)
+    for ours, theirs in zip(model.backbone(expected['input']), expected['outs'], strict=True):
+        assert (ours - theirs).abs().max() <= 1e-4 * theirs.abs().max()
+    options = ['train_cfg.max_epochs=1'] if layout == 'coco' else iterations(1)
+    done = tool(
+        workspace,
+        'train.py',
+        config,
+        '--work-dir',
+        f'from_{name}',
+        '--cfg-options',
+        f'load_from={checkpoint}',
+        *options,
+    )
+    assert 'all weights found in the checkpoint' in done.stdout
+
+
+def test_a_deployed_checkpoint_gives_the_same_numbers(workspace, trained):
+    config, work_dir, _ = trained('ade20k')
+    source = last_checkpoint(work_dir)
+    done = tool(workspace, 'deploy_checkpoint.py', config, source, 'deployed.safetensors')
+    command_line = done.stdout.splitlines()[-1].split()
+    assert command_line[:2] == ['python', 'tools/test.py']
+    merged = tool(workspace, 'test.py', *command_line[2:])
+    plain = tool(workspace, 'test.py', config, source)
+    assert merged.stdout.splitlines()[-1] == plain.stdout.splitlines()[-1]
+    done = tool(workspace, 'test.py', config, 'deployed.safetensors', fails=True)
+    assert 'deploy=True' in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize('hostile', ['train.py', 'test.py', 'deploy_checkpoint.py', 'export_onnx.py', 'erf.py'])
+def test_no_tool_unpickles_unasked(hostile, workspace, tmp_path):
+    class Command:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / 'made'),)
+
+    torch.save(dict(state_dict={'backbone.a': torch.ones(1)}, extra=Command()), tmp_path / 'hostile.pth')
+    more = {
+        'train.py': ['ade20k.py', '--resume', tmp_path / 'hostile.pth'],
+        'test.py': ['ade20k.py', tmp_path / 'hostile.pth'],
+        'erf.py': ['ade20k.py', tmp_path / 'hostile.pth', '--images', 'data'],
+    }.get(hostile, ['ade20k.py', tmp_path / 'hostile.pth', tmp_path / 'out.pth'])
+    done = tool(workspace, hostile, *more, fails=True)
+    assert 'posix.mkdir' in done.stderr.splitlines()[-1] and '--trust-checkpoint' in done.stderr.splitlines()[-1]
+    assert not (tmp_path / 'made').exists()
+    tool(workspace, hostile, *more, '--trust-checkpoint', fails=True)  # the weights fit nothing
+    assert (tmp_path / 'made').exists()
 
 
 @pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh'])

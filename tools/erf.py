@@ -12,17 +12,14 @@ from pathlib import Path
 
 import cv2
 import torch
-from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
-from mmengine.runner import load_checkpoint
-from mmengine.runner.checkpoint import CheckpointLoader
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lkdense import launch
 from lkdense.analysis import area_ratios, compute_erf, plot_erf
-from lkdense.backbones import StagedBackbone
+from lkdense.checkpoint_file import trust_checkpoints
 from lkdense.launch import LaunchError
+from lkdense.loading import load_model
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp')
 
@@ -46,7 +43,10 @@ def main() -> None:
     parser.add_argument('--stage', type=int, default=4, choices=(1, 2, 3, 4), help='whose map is looked at')
     parser.add_argument('--signed', action='store_true', help='count what lowers the map too')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/erf'), help='folder of what is written')
+    launch.add_trust_option(parser)
     args = parser.parse_args()
+    if args.trust_checkpoint:
+        trust_checkpoints()
     paths = sorted(path for path in args.images.rglob('*') if path.suffix.lower() in SUFFIXES)[: args.count]
     if not paths:
         raise LaunchError(f'--images: no image ({", ".join(SUFFIXES)}) below {args.images}')
@@ -71,20 +71,8 @@ def one_or_two(words: list[str]) -> tuple[str, str | None]:
 
 def build(config: str, checkpoint: str | None) -> tuple[nn.Module, dict]:
     """Return the backbone of a config, and the arguments of :func:`read` for it."""
-    if not Path(config).is_file():
-        raise LaunchError(f'there is no config {config}')
-    cfg = Config.fromfile(config)
-    with launch.onedl_notice_dropped():
-        launch.register_all_of(cfg.default_scope)
-    torch.manual_seed(0)
-    with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        model = MODELS.build(cfg.model)
-    if not checkpoint:
-        model.init_weights()
-    elif isinstance(model.backbone, StagedBackbone):
-        model.backbone.load_state_dict(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'))
-    else:
-        load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
+    cfg = launch.read_config(config)
+    model = load_model(cfg, checkpoint)
     preprocessor = cfg.model.data_preprocessor
     return model.backbone, {key: preprocessor[key] for key in ('mean', 'std', 'bgr_to_rgb')}
 

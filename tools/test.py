@@ -38,7 +38,7 @@ class DeployHook(Hook):
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    launch.add_shared_options(parser)
+    launch.add_runner_options(parser)
     parser.add_argument('checkpoint', metavar='CHECKPOINT', help='of the whole model, as training writes it')
     parser.add_argument(
         '--out',
@@ -53,7 +53,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    cfg = launch.load_config(args)
+    cfg = launch.load_runner_config(args)
     launch.check_data(cfg, 'test')
     launch.check_checkpoint(args.checkpoint, 'CHECKPOINT')
     cfg.load_from, cfg.resume = args.checkpoint, False

@@ -15,7 +15,7 @@ from lkdense.launch import LaunchError
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    launch.add_shared_options(parser)
+    launch.add_runner_options(parser)
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -36,7 +36,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    cfg = launch.load_config(args)
+    cfg = launch.load_runner_config(args)
     for phase in ('train', 'val'):
         launch.check_data(cfg, phase)
     choose_start(cfg, args.resume)

@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from ..checkpoint import KeyMap, backbone_weights, misfits
+from ..checkpoint_file import CheckpointError, tensors_only
 from ..layers import merge_branches
 
 # misfits that an error spells out before it only counts the rest
@@ -34,6 +35,7 @@ class StagedBackbone(BaseModule):
         out_indices: the stages whose maps are returned, ascending.
         frozen_stages: -1 trains everything, 0 freezes the stem, k the stem and the first k stages.
         with_cp: recompute each block in the backward pass instead of keeping its activations.
+        deploy: built as :meth:`switch_to_deploy` leaves it, for merged weights.
         init_cfg: as in MMEngine; ``dict(type='Pretrained', checkpoint=...)`` takes official checkpoints.
 
     Raises:
@@ -54,6 +56,7 @@ class StagedBackbone(BaseModule):
         out_indices: Sequence[int] = (0, 1, 2, 3),
         frozen_stages: int = -1,
         with_cp: bool = False,
+        deploy: bool = False,
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg)
@@ -71,8 +74,10 @@ class StagedBackbone(BaseModule):
         self.out_channels = tuple(dims[i] for i in out_indices)
         self.frozen_stages = frozen_stages
         self.with_cp = with_cp
-        self._freeze()
         self.register_load_state_dict_pre_hook(_translate_checkpoint)
+        if deploy:
+            self.switch_to_deploy()
+        self._freeze()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the maps of the chosen stages."""
@@ -91,6 +96,15 @@ class StagedBackbone(BaseModule):
             if i == self.out_indices[-1]:
                 break
         return tuple(outputs)
+
+    def init_weights(self) -> None:
+        """Initialise as ``init_cfg`` says; a checkpoint may hold tensors and plain values only.
+
+        Raises:
+            CheckpointError: it holds other objects.
+        """
+        with tensors_only():
+            super().init_weights()
 
     def train(self, mode: bool = True) -> 'StagedBackbone':
         """Set the mode of everything but the frozen stages, which stay in eval mode."""
@@ -168,6 +182,18 @@ def stage_depths(weights: Mapping[str, Tensor]) -> tuple[int, ...]:
     return tuple(sum(stage == str(i) for stage, _ in blocks) for i in range(4))
 
 
+def first_layer(weights: Mapping[str, Tensor], *names: str, block: str = '0.0') -> str:
+    """Return which of ``names`` is that of a layer in a block of a checkpoint.
+
+    Raises:
+        KeyError: none of them.
+    """
+    for name in names:
+        if f'stages.{block}.{name}.weight' in weights:
+            return name
+    raise KeyError(f'none of {", ".join(names)} in block {block}')
+
+
 def named_arch(arch: str | Mapping, archs: Mapping[str, Mapping]) -> Mapping:
     """Return the sizes that ``arch`` names, or ``arch`` itself where it holds sizes.
 
@@ -199,7 +225,7 @@ def _translate_checkpoint(backbone: StagedBackbone, state_dict: dict, prefix: st
     weights = backbone_weights(state_dict, prefix, backbone.KEY_MAP)
     expected = backbone.state_dict()
     if problems := misfits(weights, expected):
-        raise ValueError(_refusal(backbone, weights, problems))
+        raise CheckpointError(_refusal(backbone, weights, problems))
     for key in [key for key in state_dict if key.startswith(prefix)]:
         del state_dict[key]
     # what a checkpoint may lack keeps its value, so that strict loading finds everything

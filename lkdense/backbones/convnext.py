@@ -19,7 +19,7 @@ from ..layers import (
     SquareLargeKernel,
     drop_path_rates,
 )
-from .base import StagedBackbone, four, named_arch, stage_depths
+from .base import StagedBackbone, first_layer, four, named_arch, stage_depths
 
 ARCHS = {
     'pico': dict(depths=(2, 2, 6, 2), dims=(64, 128, 256, 512)),
@@ -115,7 +115,7 @@ class ConvNeXt(ConvNeXtLike):
         drop_path_rate: the last block's; it grows linearly from 0.
         layer_scale_init_value: start of the learned scale of each residual; 0 for no scale. The authors use 1.0 for
             dense prediction and 1e-6 for ImageNet.
-        **kwargs: ``out_indices``, ``frozen_stages``, ``with_cp`` and ``init_cfg`` of :class:`StagedBackbone`.
+        **kwargs: ``out_indices``, ``frozen_stages``, ``with_cp``, ``deploy``, ``init_cfg`` of :class:`StagedBackbone`.
 
     Raises:
         ValueError: an unknown arch or an even kernel size.
@@ -143,7 +143,7 @@ class ConvNeXt(ConvNeXtLike):
     def arguments_of(cls, weights: Mapping[str, Tensor]) -> dict:
         """Return the arguments that fit ``weights``; see the base class."""
         sizes = dict(depths=stage_depths(weights), dims=stage_dims(weights))
-        large = 'depthwise.large.conv' if 'stages.0.0.depthwise.large.conv.weight' in weights else 'depthwise'
+        large = first_layer(weights, 'depthwise.large.conv', 'depthwise')
         arguments = dict(arch=arch_name(sizes, ARCHS), kernel_sizes=kernel_sizes_of(weights, large))
         if 'stages.0.0.depthwise.small.conv.weight' in weights:
             arguments['small_kernel'] = weights['stages.0.0.depthwise.small.conv.weight'].shape[-1]
@@ -155,9 +155,11 @@ def stage_dims(weights: Mapping[str, Tensor]) -> tuple[int, ...]:
     return tuple(weights[f'stages.{i}.0.norm.weight'].shape[0] for i in range(4))
 
 
-def kernel_sizes_of(weights: Mapping[str, Tensor], layer: str) -> tuple[int, ...]:
-    """Return the longer side of the kernel of ``layer`` in each stage of a checkpoint."""
-    return tuple(max(weights[f'stages.{i}.0.{layer}.weight'].shape[2:]) for i in range(4))
+def kernel_sizes_of(weights: Mapping[str, Tensor], *layers: str) -> tuple[KernelSize, ...]:
+    """Return what the kernels of ``layers`` span together in each stage of a checkpoint."""
+    kernels = [[weights[f'stages.{i}.0.{layer}.weight'].shape[2:] for layer in layers] for i in range(4)]
+    spans = [tuple(map(max, zip(*stage))) for stage in kernels]
+    return tuple(height if height == width else (height, width) for height, width in spans)
 
 
 def arch_name(sizes: dict, archs: Mapping[str, Mapping]) -> str | dict:

@@ -11,7 +11,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from ..layers import ConvNorm, DropPath, KernelSize, SquareLargeKernel, drop_path_rates
-from .base import StagedBackbone, four, named_arch, stage_depths
+from .base import StagedBackbone, first_layer, four, named_arch, stage_depths
 from .convnext import arch_name, kernel_sizes_of
 
 LARGE_KERNELS = dict(kernel_sizes=(31, 29, 27, 13), small_kernel=5, dw_ratio=1)
@@ -90,7 +90,7 @@ class RepLKNet(StagedBackbone):
         ffn_ratio: hidden width of the channel mixing over that of the stage.
         norm_outputs: batch-normalize each output, as the authors do for XL only.
         drop_path_rate: the last block's; it grows linearly from 0.
-        **kwargs: ``out_indices``, ``frozen_stages``, ``with_cp`` and ``init_cfg`` of :class:`StagedBackbone`.
+        **kwargs: ``out_indices``, ``frozen_stages``, ``with_cp``, ``deploy``, ``init_cfg`` of :class:`StagedBackbone`.
 
     Raises:
         ValueError: an unknown arch, an even kernel size, or a small kernel that is not smaller.
@@ -101,6 +101,7 @@ class RepLKNet(StagedBackbone):
         (r'^stages\.(\d)\.norm\.', r'norm\1.'),
         (r'^stages\.(\d)\.blocks\.', r'stages.\1.'),
         (r'\.large_kernel\.lkb_origin\.', r'.depthwise.large.'),
+        (r'\.large_kernel\.lkb_reparam\.', r'.depthwise.large.conv.'),
         (r'\.large_kernel\.small_conv\.', r'.depthwise.small.'),
         (r'\.(prelkb|preffn)_bn\.', r'.norm.'),
         (r'\.pw1\.', r'.expand.'),
@@ -147,16 +148,19 @@ class RepLKNet(StagedBackbone):
     @classmethod
     def arguments_of(cls, weights: Mapping[str, Tensor]) -> dict:
         """Return the arguments that fit ``weights``; see the base class."""
+        layer = first_layer(weights, 'depthwise.large.conv', 'depthwise')
+        expand = 'expand.conv' if layer.endswith('conv') else 'expand'
         small = weights.get('stages.0.0.depthwise.small.conv.weight')
         dims = tuple(weights[f'stages.{i}.0.norm.weight'].shape[0] for i in range(4))
-        return dict(
+        arguments = dict(
             arch=arch_name(dict(depths=tuple(n // 2 for n in stage_depths(weights)), dims=dims), ARCHS),
-            kernel_sizes=kernel_sizes_of(weights, 'depthwise.large.conv'),
+            kernel_sizes=kernel_sizes_of(weights, layer),
             small_kernel=None if small is None else small.shape[-1],
-            dw_ratio=weights['stages.0.0.depthwise.large.conv.weight'].shape[0] / dims[0],
-            ffn_ratio=weights['stages.0.1.expand.conv.weight'].shape[0] / dims[0],
+            dw_ratio=weights[f'stages.0.0.{layer}.weight'].shape[0] / dims[0],
+            ffn_ratio=weights[f'stages.0.1.{expand}.weight'].shape[0] / dims[0],
             norm_outputs='norm0.weight' in weights,
         )
+        return arguments if layer.endswith('conv') else dict(arguments, deploy=True)
 
 
 def _stem(dim: int) -> nn.Sequential:

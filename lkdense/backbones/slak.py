@@ -9,7 +9,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from ..layers import KernelSize, SquareLargeKernel, StripLargeKernel
-from .base import four, named_arch, stage_depths
+from .base import first_layer, four, named_arch, stage_depths
 from .convnext import SHARED_KEY_MAP, ConvNeXtLike, arch_name, kernel_sizes_of, stage_dims
 
 ARCHS = {  # before the width factor
@@ -36,7 +36,7 @@ class SLaK(ConvNeXtLike):
         drop_path_rate: the last block's; it grows linearly from 0.
         layer_scale_init_value: start of the learned scale of each residual; 0 for no scale. The authors use 1.0 for
             dense prediction and 1e-6 for ImageNet.
-        **kwargs: ``out_indices``, ``frozen_stages``, ``with_cp`` and ``init_cfg`` of :class:`StagedBackbone`.
+        **kwargs: ``out_indices``, ``frozen_stages``, ``with_cp``, ``deploy``, ``init_cfg`` of :class:`StagedBackbone`.
 
     Raises:
         ValueError: an unknown arch, an even kernel size, or a small kernel that is not smaller.
@@ -47,6 +47,7 @@ class SLaK(ConvNeXtLike):
         (r'\.large_kernel\.(LoRA|Decom)1\.', r'.depthwise.vertical.'),
         (r'\.large_kernel\.(LoRA|Decom)2\.', r'.depthwise.horizontal.'),
         (r'\.large_kernel\.lkb_origin\.', r'.depthwise.large.'),
+        (r'\.large_kernel\.lkb_reparam\.', r'.depthwise.large.conv.'),
         (r'\.large_kernel\.small_conv\.', r'.depthwise.small.'),
         (r'\.bn\.', r'.norm.'),
     )
@@ -74,14 +75,19 @@ class SLaK(ConvNeXtLike):
     @classmethod
     def arguments_of(cls, weights: Mapping[str, Tensor]) -> dict:
         """Return the arguments that fit ``weights``; see the base class."""
-        decompose = 'stages.0.0.depthwise.vertical.conv.weight' in weights
-        small = weights.get('stages.0.0.depthwise.small.conv.weight')
-        return dict(
-            **_arch_and_width(stage_depths(weights), stage_dims(weights)),
-            kernel_sizes=kernel_sizes_of(weights, f'depthwise.{"vertical" if decompose else "large"}.conv'),
-            small_kernel=None if small is None else small.shape[-1],
-            decompose=decompose,
+        layer = first_layer(
+            weights, 'depthwise.vertical.conv', 'depthwise.vertical', 'depthwise.large.conv', 'depthwise'
         )
+        small = weights.get('stages.0.0.depthwise.small.conv.weight')
+        if layer == 'depthwise.vertical':
+            small = weights['stages.0.0.depthwise.vertical.weight']
+        arguments = dict(
+            **_arch_and_width(stage_depths(weights), stage_dims(weights)),
+            kernel_sizes=kernel_sizes_of(weights, layer, layer.replace('vertical', 'horizontal')),
+            small_kernel=None if small is None else small.shape[-1],
+            decompose='vertical' in layer,
+        )
+        return arguments if layer.endswith('conv') else dict(arguments, deploy=True)
 
 
 def _arch_and_width(depths: Sequence[int], dims: Sequence[int]) -> dict:

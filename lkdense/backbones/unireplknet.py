@@ -21,7 +21,7 @@ from ..layers import (
     SqueezeExcitation,
     drop_path_rates,
 )
-from .base import StagedBackbone, four, named_arch, stage_depths
+from .base import StagedBackbone, first_layer, four, named_arch, stage_depths
 from .convnext import SHARED_KEY_MAP, arch_name, init_like_the_authors
 
 ARCHS = {
@@ -82,10 +82,9 @@ class UniRepLKNet(StagedBackbone):
         arch: a name of ``ARCHS`` or ``dict(depths=..., dims=...)``.
         kernel_sizes: of each block, four lists; 3 or less, or a key of :data:`lkdense.layers.large_kernel.DILATED`.
             None for the authors': 3 in the first stage, 13 in the second and fourth, both in turn in the third.
-        deploy: built as :meth:`switch_to_deploy` leaves it, for merged weights.
         drop_path_rate: the last block's; it grows linearly from 0.
         layer_scale_init_value: start of the learned scale of each residual.
-        **kwargs: ``out_indices``, ``frozen_stages``, ``with_cp`` and ``init_cfg`` of :class:`StagedBackbone`.
+        **kwargs: ``out_indices``, ``frozen_stages``, ``with_cp``, ``deploy``, ``init_cfg`` of :class:`StagedBackbone`.
 
     Raises:
         ValueError: an unknown arch, or kernel sizes that are not one for each block or not known.
@@ -109,7 +108,6 @@ class UniRepLKNet(StagedBackbone):
         self,
         arch: str | Mapping = 't',
         kernel_sizes: Sequence[Sequence[int]] | None = None,
-        deploy: bool = False,
         drop_path_rate: float = 0.0,
         layer_scale_init_value: float = 1e-6,
         **kwargs,
@@ -127,8 +125,6 @@ class UniRepLKNet(StagedBackbone):
         downsamples = [nn.Sequential(*_halve(before, after)) for before, after in pairwise(dims)]
         super().__init__(stem, downsamples, stages, dims, LayerNorm2d, **kwargs)
         self.apply(init_like_the_authors)
-        if deploy:
-            self.switch_to_deploy()
 
     def switch_to_deploy(self) -> None:
         """Merge the branches, as in the base class; the shift of the response norm goes into the projection."""
@@ -141,18 +137,12 @@ class UniRepLKNet(StagedBackbone):
         depths = stage_depths(weights)
         dims = tuple(weights[f'stages.{i}.0.gamma'].shape[0] for i in range(4))
         # the name in a merged model, in one with branches, and of a merged checkpoint under the map for branches
-        places = ('weight', 'conv.weight', 'conv.large.conv.weight')
-        kernels = tuple(
-            tuple(
-                next(
-                    weights[key].shape[-1]
-                    for place in places
-                    if (key := f'stages.{i}.{j}.depthwise.{place}') in weights
-                )
-                for j in range(depth)
-            )
-            for i, depth in enumerate(depths)
-        )
+        places = ('depthwise', 'depthwise.conv', 'depthwise.conv.large.conv')
+
+        def kernel_size(block: str) -> int:
+            return weights[f'stages.{block}.{first_layer(weights, *places, block=block)}.weight'].shape[-1]
+
+        kernels = tuple(tuple(kernel_size(f'{i}.{j}') for j in range(depth)) for i, depth in enumerate(depths))
         arguments = dict(arch=arch_name(dict(depths=depths, dims=dims), ARCHS))
         if kernels != default_kernel_sizes(depths):
             arguments['kernel_sizes'] = kernels

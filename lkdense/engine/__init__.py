@@ -1,7 +1,14 @@
 """Adapters of lkdense to MMEngine: hooks and optimizer constructors."""
 
+from . import safetensors_scheme, trained_checkpoint
 from .iteration_seed import IterationSeedHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .official_checkpoint_hook import OfficialCheckpointHook
 
-__all__ = ['IterationSeedHook', 'LayerDecayOptimWrapperConstructor', 'OfficialCheckpointHook']
+__all__ = [
+    'IterationSeedHook',
+    'LayerDecayOptimWrapperConstructor',
+    'OfficialCheckpointHook',
+    'safetensors_scheme',
+    'trained_checkpoint',
+]

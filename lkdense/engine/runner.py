@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pickle import UnpicklingError
 
 import torch
 from mmengine.hooks import Hook
@@ -10,10 +11,11 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.runner import Runner
 from torch import nn
 
-from ..backbones.base import StagedBackbone
-from ..checkpoint import misfits, unwrap
+from ..checkpoint import unwrap
+from ..checkpoint_file import explain, tensors_only
 from ..launch import LaunchError, has_accelerator, pretrained_paths
-from .official_checkpoint_hook import PREFIX, unwrapped
+from ..loading import check_complete
+from .official_checkpoint_hook import unwrapped
 
 
 class ToolRunner(Runner):
@@ -57,13 +59,16 @@ class ToolRunner(Runner):
         """Load a checkpoint.
 
         Raises:
-            LaunchError: it does not fit the model.
+            LaunchError: it does not fit the model, or holds more than tensors and plain values.
         """
-        with _named(f'checkpoint {filename}'):
-            return super().load_checkpoint(filename, *args, **kwargs)
+        with _named('checkpoint', filename), tensors_only():
+            checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        # MMEngine runs this text as a program when it resumes, to ask it for the number of GPUs
+        checkpoint.get('meta', {}).pop('config', None)
+        return checkpoint
 
     def _init_model_weights(self) -> None:
-        with _named(f'init_cfg {", ".join(pretrained_paths(self.cfg.model))}'):
+        with _named('init_cfg', ', '.join(pretrained_paths(self.cfg.model))), tensors_only():
             super()._init_model_weights()
 
 
@@ -77,21 +82,15 @@ class CompleteCheckpointHook(Hook):
     priority = 'LOWEST'  # after the hooks that put the weights where they are loaded from
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        model = unwrapped(runner.model)
-        weights, expected = unwrap(checkpoint), model.state_dict()
-        if isinstance(getattr(model, 'backbone', None), StagedBackbone):
-            weights, expected = (
-                {k: v for k, v in part.items() if not k.startswith(PREFIX)} for part in (weights, expected)
-            )
-        if problems := weights and misfits(weights, expected):
-            more = f', and {len(problems) - 3} more' if len(problems) > 3 else ''
-            raise ValueError(f'it does not fit this {type(model).__name__}: {", ".join(problems[:3])}{more}')
+        check_complete(unwrapped(runner.model), unwrap(checkpoint))
 
 
 @contextmanager
-def _named(what: str) -> Iterator[None]:
+def _named(role: str, path: str) -> Iterator[None]:
     try:
         yield
+    except UnpicklingError as error:
+        raise LaunchError(f'{role}: {explain(path, error)}') from error
     except (ValueError, FileNotFoundError) as error:
         lines = [line.strip() for line in str(error).splitlines()]
-        raise LaunchError(f'{what}: {"; ".join(lines).replace(":;", ":")}') from error
+        raise LaunchError(f'{role} {path}: {"; ".join(lines).replace(":;", ":")}') from error

@@ -1,0 +1,151 @@
+"""What a model costs: parameters, multiply-adds, seconds and memory of a forward pass.
+
+A multiply-add counts once, as papers on backbones do, who call it a FLOP. Convolutions (depthwise ones too, on any
+backend), linear layers and products of matrices count; norms, activations, pooling and resizing do not.
+"""
+
+import copy
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+# what the authors of mmdetection's counter give the heads: boxes from the region proposal network, and of them masks
+PROPOSALS, MASKS = 1000, 100
+
+
+class Cost(NamedTuple):
+    """Of one image; ``nonzero`` and ``sparse_macs`` leave out weights that are zero, as after sparse training."""
+
+    parameters: int
+    nonzero: int
+    macs: int
+    sparse_macs: int
+
+
+class Run(NamedTuple):
+    """Measured: the median time of a forward pass, and how far it raises the peak of memory, where that can be told."""
+
+    seconds: float
+    mebibytes: float | None
+
+
+def compute_cost(module: nn.Module, size: tuple[int, int], forward: Callable | None = None) -> Cost:
+    """Count parameters and multiply-adds; nothing is computed, so any size is quick.
+
+    Args:
+        module: a network, in eval mode, on any device.
+        size: height and width of the image in pixels.
+        forward: ``(module, image)`` to anything; by default ``module(image)``.
+    """
+    shadow = copy.deepcopy(module).to('meta')
+    shares = [_share_of_nonzeros(parameter) for parameter in module.parameters()]
+    sizes = [parameter.numel() for parameter in module.parameters()]
+    share_of = {id(parameter): share for parameter, share in zip(shadow.parameters(), shares)}
+    saved, begun = 0.0, 0
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+
+        def before(layer: nn.Module, inputs: object) -> None:
+            nonlocal begun
+            begun = counter.get_total_flops()
+
+        def after(layer: nn.Module, inputs: object, output: object) -> None:
+            nonlocal saved
+            saved += (1 - share_of[id(layer.weight)]) * (counter.get_total_flops() - begun)
+
+        for layer in shadow.modules():
+            if isinstance(getattr(layer, 'weight', None), nn.Parameter):
+                layer.register_forward_pre_hook(before)
+                layer.register_forward_hook(after)
+        (forward or nn.Module.__call__)(shadow, torch.empty(1, 3, *size, device='meta'))
+        macs = counter.get_total_flops() // 2
+    nonzero = round(sum(size * share for size, share in zip(sizes, shares)))
+    return Cost(sum(sizes), nonzero, macs, round(macs - saved / 2))
+
+
+def measure_run(module: nn.Module, size: tuple[int, int], forward: Callable | None = None, repeats: int = 3) -> Run:
+    """Time a forward pass of one image on the device of ``module``, after one to warm up.
+
+    Args:
+        module: a network, in eval mode.
+        size: height and width of the image in pixels.
+        forward: as in :func:`compute_cost`.
+        repeats: passes of which the median is taken.
+    """
+    forward = forward or nn.Module.__call__
+    device = next(module.parameters()).device
+    image = torch.randn(1, 3, *size, device=device)
+    seconds = []
+    with torch.no_grad():
+        forward(module, image)
+        before = _restart_peak(device)
+        for _ in range(repeats):
+            started = time.perf_counter()
+            forward(module, image)
+            if device.type == 'cuda':
+                torch.cuda.synchronize(device)
+            seconds.append(time.perf_counter() - started)
+    peak = _peak(device)
+    return Run(statistics.median(seconds), None if before is None else (peak - before) / 2**20)
+
+
+def whole_pass(model: nn.Module, image: Tensor) -> object:
+    """Run all of a segmentor or detector of the mm packages on ``image``, but for what makes results of the scores.
+
+    The heads of a two-stage detector get empty features of as many boxes as mmdetection's own counter gives them.
+
+    Raises:
+        ValueError: a model of another kind.
+    """
+    if hasattr(model, 'decode_head'):
+        return model(image, mode='tensor')
+    maps = model.extract_feat(image)
+    if not hasattr(model, 'roi_head'):
+        if not hasattr(model, 'bbox_head'):
+            raise ValueError(f'neither a segmentor nor a detector: {type(model).__name__}')
+        return model.bbox_head(maps)
+    scores = [model.rpn_head(maps)]
+    head = model.roi_head
+    for boxes, heads, extractor in (
+        (PROPOSALS, head.bbox_head, head.bbox_roi_extractor),
+        (MASKS, getattr(head, 'mask_head', ()), getattr(head, 'mask_roi_extractor', None)),
+    ):
+        heads = list(heads) if isinstance(heads, nn.ModuleList | tuple) else [heads]
+        extractors = list(extractor) if isinstance(extractor, nn.ModuleList) else [extractor] * len(heads)
+        for part, pooling in zip(heads, extractors):
+            side = pooling.roi_layers[0].output_size
+            scores.append(part(maps[0].new_zeros(boxes, pooling.out_channels, *side)))
+    return scores
+
+
+def _share_of_nonzeros(parameter: Tensor) -> float:
+    # nothing is known of parameters without values
+    return 1.0 if parameter.is_meta else parameter.count_nonzero().item() / max(parameter.numel(), 1)
+
+
+def _restart_peak(device: torch.device) -> int | None:
+    """Let the peak of memory begin from what is in use, and return that; None where nobody counts it."""
+    if device.type == 'cuda':
+        torch.cuda.reset_peak_memory_stats(device)
+        return torch.cuda.memory_allocated(device)
+    reset = Path('/proc/self/clear_refs')
+    if device.type != 'cpu' or not reset.exists():
+        return None
+    reset.write_text('5')
+    return _status('VmRSS')
+
+
+def _peak(device: torch.device) -> int:
+    if device.type == 'cuda':
+        return torch.cuda.max_memory_allocated(device)
+    return _status('VmHWM') if Path('/proc/self/status').exists() else 0
+
+
+def _status(entry: str) -> int:
+    lines = Path('/proc/self/status').read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(entry)).split()[1]) * 1024

@@ -1,0 +1,81 @@
+"""Models of mmsegmentation and mmdetection for the tools that measure, draw or export: from a config, with weights."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import MODELS, DefaultScope
+from torch import Tensor, nn
+
+from .backbones import StagedBackbone
+from .checkpoint import misfits, unwrap
+from .checkpoint_file import CheckpointError, read
+from .engine.official_checkpoint_hook import PREFIX
+
+# differences that an error spells out before it only counts the rest
+SHOWN = 3
+
+
+def load_model(cfg: Config, checkpoint: str | Path | None = None) -> nn.Module:
+    """Return the model of a config, in eval mode, with the weights of a file; without one, with random ones.
+
+    These are the same each time. Batch norms are those of one process.
+
+    Args:
+        cfg: of a segmentor or detector.
+        checkpoint: of the whole model, or of its backbone alone, as the authors publish it.
+
+    Raises:
+        CheckpointError: the file does not fit the model, is not there, or is no checkpoint.
+    """
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
+        model = revert_sync_batchnorm(MODELS.build(cfg.model))
+    if checkpoint is None:
+        initialise(model)
+        return model.eval()
+    weights = unwrap(read(checkpoint))
+    if isinstance(model.backbone, StagedBackbone) and is_bare(weights):
+        initialise(model)
+        model.backbone.load_state_dict(weights)
+    else:
+        check_complete(model, weights)
+        model.load_state_dict(weights, strict=False)
+    return model.eval()
+
+
+def initialise(model: nn.Module) -> None:
+    """Draw the weights as ``init_cfg`` says, without MMEngine's note on every parameter."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel('WARNING')
+    try:
+        model.init_weights()
+    finally:
+        logger.setLevel(level)
+
+
+def is_bare(weights: Mapping[str, Tensor]) -> bool:
+    """Whether these are the weights of a backbone alone, rather than of a segmentor or detector around one."""
+    return len({key.startswith(PREFIX) for key in weights}) == 1
+
+
+def check_complete(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Refuse weights that would leave a part of ``model`` as it was initialised, or have entries without a place.
+
+    A backbone of lkdense is left out, and alone it may be: it does its own checking while it is loaded.
+
+    Raises:
+        CheckpointError: the first differences.
+    """
+    expected = model.state_dict()
+    if isinstance(getattr(model, 'backbone', None), StagedBackbone):
+        weights, expected = (
+            {k: v for k, v in part.items() if not k.startswith(PREFIX)} for part in (weights, expected)
+        )
+    if problems := weights and misfits(weights, expected):
+        more = f', and {len(problems) - SHOWN} more' if len(problems) > SHOWN else ''
+        raise CheckpointError(f'it does not fit this {type(model).__name__}: {", ".join(problems[:SHOWN])}{more}')
