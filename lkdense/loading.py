@@ -19,6 +19,12 @@ from .engine.official_checkpoint_hook import PREFIX
 SHOWN = 3
 
 
+def build_model(cfg: Config) -> nn.Module:
+    """Return the model of a config, in eval mode, before its weights are initialised."""
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
+        return revert_sync_batchnorm(MODELS.build(cfg.model)).eval()
+
+
 def load_model(cfg: Config, checkpoint: str | Path | None = None) -> nn.Module:
     """Return the model of a config, in eval mode, with the weights of a file; without one, with random ones.
 
@@ -32,8 +38,7 @@ def load_model(cfg: Config, checkpoint: str | Path | None = None) -> nn.Module:
         CheckpointError: the file does not fit the model, is not there, or is no checkpoint.
     """
     torch.manual_seed(0)
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
-        model = revert_sync_batchnorm(MODELS.build(cfg.model))
+    model = build_model(cfg)
     if checkpoint is None:
         initialise(model)
         return model.eval()

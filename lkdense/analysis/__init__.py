@@ -1,5 +1,15 @@
 """Instruments that look at any model: each has ``compute_`` for the figures and ``plot_`` for the picture."""
 
+from .complexity import Cost, compute_cost, measure_run, whole_pass, zero_at_random
 from .erf import area_ratios, compute_erf, plot_erf
 
-__all__ = ['area_ratios', 'compute_erf', 'plot_erf']
+__all__ = [
+    'Cost',
+    'area_ratios',
+    'compute_cost',
+    'compute_erf',
+    'measure_run',
+    'plot_erf',
+    'whole_pass',
+    'zero_at_random',
+]

@@ -94,6 +94,16 @@ def measure_run(module: nn.Module, size: tuple[int, int], forward: Callable | No
     return Run(statistics.median(seconds), None if before is None else (peak - before) / 2**20)
 
 
+def zero_at_random(module: nn.Module, sparsity: float) -> None:
+    """Set the same share of every kernel and matrix of ``module`` to zero, in place, to see what a sparse one costs."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.dim() > 1:
+                kept = torch.rand(parameter.shape, generator=generator) >= sparsity
+                parameter.mul_(kept.to(parameter.device))
+
+
 def whole_pass(model: nn.Module, image: Tensor) -> object:
     """Run all of a segmentor or detector of the mm packages on ``image``, but for what makes results of the scores.
 
@@ -124,8 +134,12 @@ def whole_pass(model: nn.Module, image: Tensor) -> object:
 
 
 def _share_of_nonzeros(parameter: Tensor) -> float:
-    # nothing is known of parameters without values
-    return 1.0 if parameter.is_meta else parameter.count_nonzero().item() / max(parameter.numel(), 1)
+    # nothing is known of parameters without values; zeros of norms and biases are no sparsity
+    return (
+        1.0
+        if parameter.is_meta or parameter.dim() < 2
+        else parameter.count_nonzero().item() / max(parameter.numel(), 1)
+    )
 
 
 def _restart_peak(device: torch.device) -> int | None:
