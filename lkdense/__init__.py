@@ -13,8 +13,10 @@ __version__ = '0.1.0'
 
 __all__ = [
     'ConvNeXt',
+    'LayerDecayOptimWrapperConstructor',
     'RepLKNet',
     'SLaK',
+    'SparseTrainingHook',
     'UniRepLKNet',
     '__version__',
     'config_path',
@@ -27,6 +29,7 @@ if find_spec('mmengine'):
     from . import engine
     from .backbones import ConvNeXt, RepLKNet, SLaK, UniRepLKNet
     from .config import config_path, get_config
+    from .engine import LayerDecayOptimWrapperConstructor, SparseTrainingHook
 else:
 
     def __getattr__(name: str):

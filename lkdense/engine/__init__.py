@@ -4,11 +4,13 @@ from . import safetensors_scheme, trained_checkpoint
 from .iteration_seed import IterationSeedHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .official_checkpoint_hook import OfficialCheckpointHook
+from .sparse_hook import SparseTrainingHook
 
 __all__ = [
     'IterationSeedHook',
     'LayerDecayOptimWrapperConstructor',
     'OfficialCheckpointHook',
+    'SparseTrainingHook',
     'safetensors_scheme',
     'trained_checkpoint',
 ]
