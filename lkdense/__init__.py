@@ -13,6 +13,7 @@ __version__ = '0.1.0'
 
 __all__ = [
     'ConvNeXt',
+    'ImageClassifier',
     'LayerDecayOptimWrapperConstructor',
     'RepLKNet',
     'SLaK',
@@ -21,13 +22,15 @@ __all__ = [
     '__version__',
     'config_path',
     'depthwise_conv2d',
+    'distillation',
     'engine',
     'get_config',
 ]
 
 if find_spec('mmengine'):
-    from . import engine
+    from . import distillation, engine
     from .backbones import ConvNeXt, RepLKNet, SLaK, UniRepLKNet
+    from .classification import ImageClassifier
     from .config import config_path, get_config
     from .engine import LayerDecayOptimWrapperConstructor, SparseTrainingHook
 else:

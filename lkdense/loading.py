@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from .backbones import StagedBackbone
 from .checkpoint import misfits, unwrap
 from .checkpoint_file import CheckpointError, read
-from .engine.official_checkpoint_hook import PREFIX
+from .engine.official_checkpoint_hook import PREFIX, placed_in
 
 # differences that an error spells out before it only counts the rest
 SHOWN = 3
@@ -37,16 +37,16 @@ def load_model(cfg: Config, checkpoint: str | Path | None = None) -> nn.Module:
     Raises:
         CheckpointError: the file does not fit the model, is not there, or is no checkpoint.
     """
-    torch.manual_seed(0)
-    model = build_model(cfg)
-    if checkpoint is None:
-        initialise(model)
-        return model.eval()
-    weights = unwrap(read(checkpoint))
-    if isinstance(model.backbone, StagedBackbone) and is_bare(weights):
-        initialise(model)
-        model.backbone.load_state_dict(weights)
-    else:
+    # the random numbers of who calls this go on as they were
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        model = build_model(cfg)
+        if checkpoint is None:
+            initialise(model)
+            return model.eval()
+        weights = placed_in(model, unwrap(read(checkpoint)))
+        if is_bare(weights):
+            initialise(model)
         check_complete(model, weights)
         model.load_state_dict(weights, strict=False)
     return model.eval()

@@ -1,4 +1,4 @@
-"""Evaluate a checkpoint: mIoU of a segmentor, mAP of a detector.
+"""Evaluate a checkpoint: mIoU of a segmentor, mAP of a detector, accuracy of a classifier.
 
 Example: python tools/test.py configs/upernet_slak_b_ade20k.py work_dirs/slak_b/iter_160000.pth --show-dir pictures
 """
@@ -16,6 +16,8 @@ from lkdense.launch import LaunchError
 
 # what the last line says, by the metrics' own names
 HEADLINES = {
+    'accuracy/top1': 'top-1 {:.2f} %',
+    'accuracy/top5': 'top-5 {:.2f} %',
     'mIoU': 'mIoU {:.2f} %',
     'mAcc': 'mean accuracy {:.2f} %',
     'aAcc': 'pixel accuracy {:.2f} %',

@@ -5,6 +5,7 @@ backend), linear layers and products of matrices count; norms, activations, pool
 """
 
 import copy
+import ctypes
 import statistics
 import time
 from collections.abc import Callable
@@ -105,14 +106,14 @@ def zero_at_random(module: nn.Module, sparsity: float) -> None:
 
 
 def whole_pass(model: nn.Module, image: Tensor) -> object:
-    """Run all of a segmentor or detector of the mm packages on ``image``, but for what makes results of the scores.
+    """Run all of a classifier, segmentor or detector on ``image``, but for what makes results of the scores.
 
     The heads of a two-stage detector get empty features of as many boxes as mmdetection's own counter gives them.
 
     Raises:
         ValueError: a model of another kind.
     """
-    if hasattr(model, 'decode_head'):
+    if hasattr(model, 'decode_head') or hasattr(model, 'head'):
         return model(image, mode='tensor')
     maps = model.extract_feat(image)
     if not hasattr(model, 'roi_head'):
@@ -134,12 +135,10 @@ def whole_pass(model: nn.Module, image: Tensor) -> object:
 
 
 def _share_of_nonzeros(parameter: Tensor) -> float:
-    # nothing is known of parameters without values; zeros of norms and biases are no sparsity
-    return (
-        1.0
-        if parameter.is_meta or parameter.dim() < 2
-        else parameter.count_nonzero().item() / max(parameter.numel(), 1)
-    )
+    # nothing is known of parameters without values, and zeros of norms, scales and biases are no sparsity
+    if parameter.is_meta or parameter.squeeze().dim() < 2:
+        return 1.0
+    return parameter.count_nonzero().item() / parameter.numel()
 
 
 def _restart_peak(device: torch.device) -> int | None:
@@ -150,6 +149,9 @@ def _restart_peak(device: torch.device) -> int | None:
     reset = Path('/proc/self/clear_refs')
     if device.type != 'cpu' or not reset.exists():
         return None
+    # what earlier passes have freed and the allocator has kept would hide what this one needs
+    if hasattr(libc := ctypes.CDLL(None), 'malloc_trim'):
+        libc.malloc_trim(0)
     reset.write_text('5')
     return _status('VmRSS')
 

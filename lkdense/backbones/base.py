@@ -32,6 +32,7 @@ class StagedBackbone(BaseModule):
         stages: four lists of blocks.
         dims: the width of each stage.
         output_norm: makes the norm of an output from its width; None leaves the outputs as they are.
+        norm_outputs: whether to use it; a classifier has a norm of its own.
         out_indices: the stages whose maps are returned, ascending.
         frozen_stages: -1 trains everything, 0 freezes the stem, k the stem and the first k stages.
         with_cp: recompute each block in the backward pass instead of keeping its activations.
@@ -53,6 +54,7 @@ class StagedBackbone(BaseModule):
         stages: Sequence[Sequence[nn.Module]],
         dims: Sequence[int],
         output_norm: type[nn.Module] | None = None,
+        norm_outputs: bool = True,
         out_indices: Sequence[int] = (0, 1, 2, 3),
         frozen_stages: int = -1,
         with_cp: bool = False,
@@ -67,7 +69,7 @@ class StagedBackbone(BaseModule):
         self.stem = stem
         self.downsamples = nn.ModuleList(downsamples)
         self.stages = nn.ModuleList(nn.Sequential(*blocks) for blocks in stages)
-        self.output_norms = [f'norm{i}' for i in out_indices] if output_norm else []
+        self.output_norms = [f'norm{i}' for i in out_indices] if output_norm and norm_outputs else []
         for i, name in zip(out_indices, self.output_norms):
             self.add_module(name, output_norm(dims[i]))
         self.out_indices = tuple(out_indices)

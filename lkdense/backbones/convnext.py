@@ -115,7 +115,8 @@ class ConvNeXt(ConvNeXtLike):
         drop_path_rate: the last block's; it grows linearly from 0.
         layer_scale_init_value: start of the learned scale of each residual; 0 for no scale. The authors use 1.0 for
             dense prediction and 1e-6 for ImageNet.
-        **kwargs: ``out_indices``, ``frozen_stages``, ``with_cp``, ``deploy``, ``init_cfg`` of :class:`StagedBackbone`.
+        **kwargs: ``norm_outputs``, ``out_indices``, ``frozen_stages``, ``with_cp``, ``deploy`` and ``init_cfg`` of
+            :class:`StagedBackbone`.
 
     Raises:
         ValueError: an unknown arch or an even kernel size.

@@ -141,9 +141,7 @@ class RepLKNet(StagedBackbone):
         downsamples = [
             nn.Sequential(_pointwise(before, after), _depthwise(after, stride=2)) for before, after in pairwise(dims)
         ]
-        super().__init__(
-            _stem(dims[0]), downsamples, stages, dims, nn.SyncBatchNorm if norm_outputs else None, **kwargs
-        )
+        super().__init__(_stem(dims[0]), downsamples, stages, dims, nn.SyncBatchNorm, norm_outputs, **kwargs)
 
     @classmethod
     def arguments_of(cls, weights: Mapping[str, Tensor]) -> dict:

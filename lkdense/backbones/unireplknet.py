@@ -84,7 +84,8 @@ class UniRepLKNet(StagedBackbone):
             None for the authors': 3 in the first stage, 13 in the second and fourth, both in turn in the third.
         drop_path_rate: the last block's; it grows linearly from 0.
         layer_scale_init_value: start of the learned scale of each residual.
-        **kwargs: ``out_indices``, ``frozen_stages``, ``with_cp``, ``deploy``, ``init_cfg`` of :class:`StagedBackbone`.
+        **kwargs: ``norm_outputs``, ``out_indices``, ``frozen_stages``, ``with_cp``, ``deploy`` and ``init_cfg`` of
+            :class:`StagedBackbone`.
 
     Raises:
         ValueError: an unknown arch, or kernel sizes that are not one for each block or not known.

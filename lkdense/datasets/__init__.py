@@ -1,7 +1,7 @@
-"""Small synthetic data sets in the layouts of ADE20K, Cityscapes, COCO, VOC2012 and VOC2007.
+"""Small synthetic data sets in the layouts of ADE20K, Cityscapes, COCO, ImageNet, VOC2012 and VOC2007.
 
-For trying a config end to end where the real data set is not at hand: mmseg's and mmdet's own readers take the files
-for the real ones. The pictures are textured shapes and only the layout is real: a score on them says that a model
+For trying a config end to end where the real data set is not at hand: the usual readers take the files for the real
+ones. The pictures are textured shapes and only the layout is real: a score on them says that a model
 learns, not how good it is. ``import lkdense`` does not import this package.
 """
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import ade20k, cityscapes, coco, voc
+from . import ade20k, cityscapes, coco, imagenet, voc
 from .scenes import VERSION, Scene, make_scene
 from .shapes import look
 
@@ -39,6 +39,7 @@ LAYOUTS = {
     'ade20k': Layout('ade/ADEChallengeData2016', 'ade/ADEChallengeData2016', ade20k.CLASSES, ade20k.write),
     'cityscapes': Layout('cityscapes', 'cityscapes', cityscapes.CLASSES, cityscapes.write),
     'coco': Layout('coco', 'coco', coco.CLASSES, coco.write),
+    'imagenet': Layout('imagenet', 'imagenet', imagenet.CLASSES, imagenet.write),
     'voc2012': Layout('VOCdevkit/VOC2012', 'VOCdevkit/VOC2012', voc.CLASSES, voc.write_2012, min_train=2),
     'voc2007': Layout('VOCdevkit/VOC2007', 'VOCdevkit', voc.CLASSES, voc.write_2007, min_train=2),
 }
