@@ -11,6 +11,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from ..layers import (
+    GELU,
     DepthwiseConv2d,
     DropPath,
     KernelSize,
@@ -57,7 +58,7 @@ class ConvNeXtBlock(nn.Module):
         self.depthwise = depthwise
         self.norm = nn.LayerNorm(dim, eps=1e-6)
         hidden = MLP_RATIO * dim
-        self.mlp = nn.Sequential(PointwiseLinear(dim, hidden), nn.GELU(), PointwiseLinear(hidden, dim))
+        self.mlp = nn.Sequential(PointwiseLinear(dim, hidden), GELU(), PointwiseLinear(hidden, dim))
         self.gamma = nn.Parameter(torch.full((dim,), float(layer_scale_init_value))) if layer_scale_init_value else None
         self.drop_path = DropPath(drop_path_rate)
 

@@ -10,7 +10,7 @@ from typing import Literal
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..layers import ConvNorm, DropPath, KernelSize, SquareLargeKernel, drop_path_rates
+from ..layers import GELU, ConvNorm, DropPath, KernelSize, SquareLargeKernel, drop_path_rates
 from .base import StagedBackbone, first_layer, four, named_arch, stage_depths
 from .convnext import arch_name, kernel_sizes_of
 
@@ -70,7 +70,7 @@ class ConvFFN(nn.Module):
         self.norm = nn.SyncBatchNorm(dim)
         self.expand = ConvNorm(nn.Conv2d(dim, hidden, 1, bias=False))
         self.project = ConvNorm(nn.Conv2d(hidden, dim, 1, bias=False))
-        self.act = nn.GELU()
+        self.act = GELU()
         self.drop_path = DropPath(drop_path_rate)
 
     def forward(self, x: Tensor) -> Tensor:

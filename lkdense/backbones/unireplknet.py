@@ -11,6 +11,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from ..layers import (
+    GELU,
     ConvNorm,
     DepthwiseConv2d,
     DilatedLargeKernel,
@@ -62,7 +63,7 @@ class UniRepLKNetBlock(nn.Module):
         )
         self.se = SqueezeExcitation(dim, dim // SQUEEZE)
         self.expand = PointwiseLinear(dim, MLP_RATIO * dim)
-        self.act = nn.GELU()
+        self.act = GELU()
         self.project = ResponseProjection(MLP_RATIO * dim, dim)
         self.gamma = nn.Parameter(torch.full((dim,), float(layer_scale_init_value)))
         self.drop_path = DropPath(drop_path_rate)
@@ -122,7 +123,7 @@ class UniRepLKNet(StagedBackbone):
             [UniRepLKNetBlock(dim, size, rate, layer_scale_init_value) for size, rate in zip(stage, rates)]
             for dim, stage, rates in zip(dims, kernel_sizes, drop_path_rates(drop_path_rate, depths))
         ]
-        stem = nn.Sequential(*_halve(3, dims[0] // 2), nn.GELU(), *_halve(dims[0] // 2, dims[0]))
+        stem = nn.Sequential(*_halve(3, dims[0] // 2), GELU(), *_halve(dims[0] // 2, dims[0]))
         downsamples = [nn.Sequential(*_halve(before, after)) for before, after in pairwise(dims)]
         super().__init__(stem, downsamples, stages, dims, LayerNorm2d, **kwargs)
         self.apply(init_like_the_authors)

@@ -3,14 +3,17 @@
 from .conv_norm import ConvNorm
 from .depthwise import DepthwiseConv2d, KernelSize, kernel_pair
 from .drop_path import DropPath, drop_path_rates
+from .in_place import GELU
 from .large_kernel import DilatedLargeKernel, SquareLargeKernel, StripLargeKernel, StripPair
 from .norm import LayerNorm2d
 from .pointwise import PointwiseLinear
-from .reparam import merge_branches
+from .reparam import Branches, merge_branches
 from .response import ResponseProjection
 from .squeeze import SqueezeExcitation
 
 __all__ = [
+    'GELU',
+    'Branches',
     'ConvNorm',
     'DepthwiseConv2d',
     'DilatedLargeKernel',

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from .in_place import normalized
 from .reparam import fuse_conv_norm
 
 
@@ -21,7 +22,7 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve and normalize."""
-        return self.norm(self.conv(x))
+        return normalized(self.conv(x), self.norm)
 
     def merged(self) -> nn.Conv2d:
         """Return one convolution with a bias that equals this layer in eval mode."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..ops import strips_conv2d
 from .conv_norm import ConvNorm
 from .depthwise import DepthwiseConv2d, KernelSize, kernel_pair
-from .reparam import add_kernel
+from .reparam import Branches, add_kernel
 
 # size of a large kernel: sizes and dilations of the kernels beside it, as UniRepLKNet's authors chose them
 DILATED = {
@@ -29,7 +29,7 @@ def depthwise_norm(channels: int, kernel_size: KernelSize) -> ConvNorm:
     return ConvNorm(DepthwiseConv2d(channels, kernel_size, bias=False))
 
 
-class SquareLargeKernel(nn.Module):
+class SquareLargeKernel(Branches):
     """One large kernel and, beside it, a small one that helps it to train: ``[N, C, H, W]`` to the same shape.
 
     Args:
@@ -46,7 +46,7 @@ class SquareLargeKernel(nn.Module):
         self.large = depthwise_norm(channels, kernel_size)
         self.small = _small_branch(channels, kernel_size, small_kernel)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def add_up(self, x: Tensor) -> Tensor:
         """Add up the branches."""
         return self.large(x) if self.small is None else self.large(x) + self.small(x)
 
@@ -56,7 +56,7 @@ class SquareLargeKernel(nn.Module):
         return large if self.small is None else add_kernel(large, self.small.merged())
 
 
-class StripLargeKernel(nn.Module):
+class StripLargeKernel(Branches):
     """A K x K kernel as a K x N strip plus an N x K strip plus an N x N kernel: ``[N, C, H, W]`` to the same shape.
 
     Args:
@@ -77,7 +77,7 @@ class StripLargeKernel(nn.Module):
         self.horizontal = depthwise_norm(channels, (small_kernel, width))
         self.small = _small_branch(channels, kernel_size, small_kernel)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def add_up(self, x: Tensor) -> Tensor:
         """Add up the branches."""
         return self.vertical(x) + self.horizontal(x) + self.small(x)
 
@@ -105,7 +105,7 @@ class StripPair(nn.Module):
         return strips_conv2d(x, vertical.weight, horizontal.weight, bias, backend=vertical.backend)
 
 
-class DilatedLargeKernel(nn.Module):
+class DilatedLargeKernel(Branches):
     """One large kernel and, beside it, dilated ones within its reach: ``[N, C, H, W]`` to the same shape.
 
     Args:
@@ -126,7 +126,7 @@ class DilatedLargeKernel(nn.Module):
             {f'k{size}_d{rate}': ConvNorm(_dilated_conv(channels, size, rate)) for size, rate in DILATED[kernel_size]}
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def add_up(self, x: Tensor) -> Tensor:
         """Add up the branches."""
         return sum((branch(x) for branch in self.dilated.values()), self.large(x))
 

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .in_place import may_overwrite
+
 
 def fuse_conv_norm(conv: nn.Conv2d, norm: nn.modules.batchnorm._BatchNorm) -> nn.Conv2d:
     """Return a convolution, of ``conv``'s class and with a bias, that equals ``norm(conv(x))`` in eval mode."""
@@ -48,6 +50,38 @@ def add_kernel(conv: nn.Conv2d, other: nn.Conv2d) -> nn.Conv2d:
     total.weight = nn.Parameter((conv.weight + pad_kernel(dense, conv.weight.shape[2:])).detach())
     total.bias = nn.Parameter((conv.bias + other.bias).detach())
     return total
+
+
+class Branches(nn.Module):
+    """Parallel linear branches, which on a CPU in evaluation without gradients run as the one layer they merge into.
+
+    On a GPU they do not: to see whether the weights are still the same would wait for it. A subclass has ``add_up(x)``
+    and ``merged()``. What it merges into is kept as long as the weights and statistics keep their values, and is no
+    part of the state.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self._kept: tuple[list[Tensor], nn.Module] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add up the branches."""
+        # where maps may be overwritten, nobody asks for gradients either
+        if self.training or not may_overwrite(x):
+            return self.add_up(x)
+        # by value: what writes through `.data`, as averaging of weights does, leaves no other trace
+        state = [*self.parameters(), *self.buffers()]
+        if self._kept is None or not all(map(_same, self._kept[0], state)):
+            merged = self.merged().eval()
+            self._kept = [tensor.detach().clone() for tensor in state], merged
+        return self._kept[1](x)
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, '_kept': None}
+
+
+def _same(kept: Tensor, now: Tensor) -> bool:
+    return kept.device == now.device and kept.dtype == now.dtype and torch.equal(kept, now)
 
 
 def merge_branches(module: nn.Module) -> None:
