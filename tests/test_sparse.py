@@ -1,6 +1,8 @@
 """Masks: their densities, that the number of active weights never changes, and what moves where."""
 
 import math
+import statistics
+import time
 
 import pytest
 import torch
@@ -173,3 +175,29 @@ def test_unknown_growth_is_refused(parameters):
         SparseMasks(parameters).move(0.1, 'magic')
     with pytest.raises(ValueError, match='growth by gradient needs scores'):
         SparseMasks(parameters).move(0.1, 'gradient')
+
+
+def test_masks_cost_little_of_a_training_step():
+    torch.manual_seed(0)
+    model = SLaK('pico')
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    layers = sparse_parameters(model)
+    masks = SparseMasks(layers, uniform(layers, 0.6))
+    image = torch.randn(2, 3, 128, 128)
+
+    def step():
+        optimizer.zero_grad()
+        sum(map(torch.mean, model(image))).backward()
+        optimizer.step()
+
+    assert median_seconds(masks.apply) < 0.03 * median_seconds(step)
+
+
+def median_seconds(call) -> float:
+    call()
+    seconds = []
+    for _ in range(7):
+        started = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)

@@ -346,6 +346,26 @@ def test_whole_checkpoints_of_the_older_frameworks_load(layout, name, workspace)
     assert 'all weights found in the checkpoint' in done.stdout
 
 
+def test_a_compiled_backbone_trains_sparsely_and_saves_under_the_same_names(workspace, trained):
+    _, work_dir, _ = trained('ade20k')
+    (workspace / 'compiled.py').write_text(
+        "_base_ = './ade20k.py'\n"
+        "compile_backbone = dict(backend='aot_eager')\n"
+        "custom_hooks = [dict(type='SparseTrainingHook', distribution='uniform', interval=1)]\n"
+    )
+    done = tool(workspace, 'train.py', 'compiled.py', '--work-dir', 'compiled', '--cfg-options', *iterations(2))
+    assert 'pruned' in done.stdout and '60.0% are active' in done.stdout
+    saved, plain = (
+        torch.load(path, weights_only=False) for path in map(last_checkpoint, (workspace / 'compiled', work_dir))
+    )
+    assert saved['state_dict'].keys() == plain['state_dict'].keys()
+
+
+def test_sharding_without_gpus_is_refused(workspace):
+    done = tool(workspace, 'train.py', 'ade20k.py', '--strategy', 'fsdp', '--work-dir', 'sharded', fails=True)
+    assert '--strategy fsdp takes several processes with a GPU each' in done.stderr.splitlines()[-1]
+
+
 def test_a_deployed_checkpoint_gives_the_same_numbers(workspace, trained):
     config, work_dir, _ = trained('ade20k')
     source = last_checkpoint(work_dir)

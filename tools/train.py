@@ -6,11 +6,14 @@ Example: python tools/train.py configs/upernet_slak_b_ade20k.py --work-dir work_
 import argparse
 
 from mmengine.config import Config
-from mmengine.runner import find_latest_checkpoint
+from mmengine.runner import FlexibleRunner, find_latest_checkpoint
 
 from lkdense import launch
 from lkdense.engine.runner import CompleteCheckpointHook, ToolRunner
 from lkdense.launch import LaunchError
+
+# parameters from which on a part of the model is sharded by itself
+SHARDED_FROM = 10_000_000
 
 
 def parse_args() -> argparse.Namespace:
@@ -30,6 +33,12 @@ def parse_args() -> argparse.Namespace:
         help="scale the learning rate with the batch over all processes; the config's is for base_batch_size images",
     )
     parser.add_argument('--seed', type=int, help="of all random numbers, in place of the config's")
+    parser.add_argument(
+        '--strategy',
+        choices=['ddp', 'fsdp'],
+        default='ddp',
+        help='how several processes share a model: whole in each, or in shards, which takes GPUs',
+    )
     parser.add_argument('--deterministic', action='store_true', help='deterministic kernels only, where there are some')
     return parser.parse_args()
 
@@ -49,10 +58,28 @@ def main() -> None:
         cfg.randomness = {'seed': None, **cfg.get('randomness', {}), 'deterministic': True}
     log_to_tensorboard(cfg)
 
+    if args.strategy == 'fsdp':
+        shard(cfg).train()
+        return
     runner = ToolRunner.from_cfg(cfg)
     if cfg.resume:
         runner.register_hook(CompleteCheckpointHook())
     runner.train()
+
+
+def shard(cfg: Config) -> FlexibleRunner:
+    """Return a runner that splits parameters, gradients and optimizer over the processes."""
+    if not launch.has_accelerator() or cfg.launcher == 'none':
+        raise LaunchError(
+            '--strategy fsdp takes several processes with a GPU each, and a launcher: MMEngine puts every shard on the '
+            'GPU of the number of its process'
+        )
+    for hook in cfg.get('custom_hooks') or []:
+        if hook['type'].endswith(('EMAHook', 'SparseTrainingHook')):
+            raise LaunchError(f'--strategy fsdp has no whole weights for {hook["type"]}')
+    policy = dict(type='torch.distributed.fsdp.wrap.size_based_auto_wrap_policy', min_num_params=SHARDED_FROM)
+    cfg.strategy = dict(type='FSDPStrategy', model_wrapper=dict(auto_wrap_policy=policy))
+    return FlexibleRunner.from_cfg(cfg)
 
 
 def choose_start(cfg: Config, resume: str | None) -> None:

@@ -45,7 +45,13 @@ class ToolRunner(Runner):
             torch.use_deterministic_algorithms(True, warn_only=True)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """Wrap the model for distributed training; SyncBN needs GPUs and is BN where there is one process."""
+        """Wrap the model for distributed training; SyncBN needs GPUs and is BN where there is one process.
+
+        ``compile_backbone`` in the config, True or the options of ``torch.compile``, compiles the backbone.
+        """
+        if options := self.cfg.get('compile_backbone'):
+            # in place: the names of the weights stay
+            unwrapped(model).backbone.compile(**({} if options is True else options))
         on_cpu = not has_accelerator()
         if on_cpu or self.world_size == 1:
             model = revert_sync_batchnorm(model)
