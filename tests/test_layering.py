@@ -17,6 +17,7 @@ ALLOWED = {
     'lkdense.checkpoint': {'torch'},
     'lkdense.checkpoint_file': {'torch', 'numpy', 'safetensors'},
     'lkdense.sparse': {'torch'},
+    'lkdense.enlarge': {'torch', 'lkdense.layers'},
     'lkdense.classification': {'torch', 'numpy', 'mmengine', 'PIL'},
     'lkdense.backbones': {'torch', 'mmengine', 'lkdense.layers', 'lkdense.checkpoint', 'lkdense.checkpoint_file'},
     'lkdense.analysis': {'torch', 'numpy', 'matplotlib'},

@@ -7,7 +7,7 @@ from .in_place import GELU
 from .large_kernel import DilatedLargeKernel, SquareLargeKernel, StripLargeKernel, StripPair
 from .norm import LayerNorm2d
 from .pointwise import PointwiseLinear
-from .reparam import Branches, merge_branches
+from .reparam import Branches, merge_branches, pad_kernel
 from .response import ResponseProjection
 from .squeeze import SqueezeExcitation
 
@@ -29,4 +29,5 @@ __all__ = [
     'drop_path_rates',
     'kernel_pair',
     'merge_branches',
+    'pad_kernel',
 ]

@@ -1,0 +1,119 @@
+"""Enlarged kernels begin where the model was, learn with all their taps, and take the weights from before."""
+
+import pytest
+import torch
+from mmengine.registry import MODELS, DefaultScope
+from torch import nn
+
+from lkdense import ConvNeXt, enlarge_kernels
+from lkdense.enlarge import EnlargedDepthwise
+from lkdense.launch import register_all_of
+from lkdense.layers import DepthwiseConv2d, merge_branches
+
+SMALL = dict(depths=(1, 1, 2, 1), dims=(8, 16, 24, 32))
+
+
+def convnext():
+    return ConvNeXt(SMALL)
+
+
+def hosts(config):
+    register_all_of('mmseg' if config.pop('scope') == 'mmseg' else 'mmdet')
+    with DefaultScope.overwrite_default_scope('mmseg' if config['type'] == 'MobileNetV2' else 'mmdet'):
+        return MODELS.build(config)
+
+
+MODELS_TO_ENLARGE = {
+    'our ConvNeXt': (convnext, 5),
+    "mmseg's MobileNetV2": (lambda: hosts(dict(scope='mmseg', type='MobileNetV2', widen_factor=0.5)), 13),
+    "mmdet's CSPNeXt": (lambda: hosts(dict(scope='mmdet', type='CSPNeXt', deepen_factor=0.33, widen_factor=0.25)), 6),
+}
+
+
+@pytest.fixture(params=MODELS_TO_ENLARGE)
+def case(request, randomize_norms):
+    pytest.importorskip('mmdet.utils')
+    build, count = MODELS_TO_ENLARGE[request.param]
+    model = randomize_norms(build())
+    model.eval()
+    return model, count
+
+
+def test_the_output_is_unchanged_at_the_start_and_when_merged(case):
+    model, count = case
+    image = torch.randn(2, 3, 96, 128)
+    with torch.no_grad():
+        before = model(image)
+        names = enlarge_kernels(model, 13)
+        assert len(names) == count
+        assert all(model.get_submodule(name).kernel_size == (13, 13) for name in names)
+        after = model(image)
+        for layer in model.modules():
+            if isinstance(layer, EnlargedDepthwise):
+                layer.small.weight.normal_(std=0.01)
+        trained = model(image)
+        merge_branches(model)
+        merged = model(image)
+    assert not any(isinstance(layer, EnlargedDepthwise) for layer in model.modules())
+    for a, b, c, d in zip(before, after, trained, merged, strict=True):
+        assert (a - b).abs().max() <= 1e-5 * a.abs().max()
+        assert (c - d).abs().max() <= 1e-5 * c.abs().max()
+        assert (a - c).abs().max() > 1e-4 * a.abs().max()
+
+
+def test_gradients_reach_the_new_taps(case):
+    model, _ = case
+    names = enlarge_kernels(model, 13)
+    sum(y.square().mean() for y in model(torch.randn(2, 3, 96, 128))).backward()
+    for name in names:
+        layer = model.get_submodule(name)
+        assert layer.weight.grad[:, :, 0, 0].abs().sum() > 0
+        assert layer.small.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize('case', [name for name in MODELS_TO_ENLARGE if 'our' not in name], indirect=True)
+def test_a_checkpoint_from_before_loads(case):
+    model, _ = case
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        expected = model(image)
+    saved = {key: value.clone() for key, value in model.state_dict().items()}
+    enlarge_kernels(model, 13)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_()
+    model.load_state_dict(saved)
+    with torch.no_grad():
+        for a, b in zip(model(image), expected, strict=True):
+            assert (a - b).abs().max() <= 1e-5 * b.abs().max()
+
+
+def test_layers_are_chosen_by_name():
+    model = convnext()
+    names = enlarge_kernels(model, {r'stages\.3': 31, r'stages\.2\.1': (9, 7)}, small_kernel=None)
+    assert names == ['stages.2.1.depthwise', 'stages.3.0.depthwise']
+    assert model.stages[2][1].depthwise.weight.shape == (24, 1, 9, 7)
+    assert model.stages[3][0].depthwise.small is None
+    assert isinstance(model.stages[0][0].depthwise, DepthwiseConv2d)
+
+
+def test_other_convolutions_stay():
+    net = nn.Sequential(
+        nn.Conv2d(8, 8, 3, padding=1),
+        nn.Conv2d(8, 8, 3, padding=1, groups=8, stride=2),
+        nn.Conv2d(8, 8, 3, padding=2, groups=8, dilation=2),
+        nn.Conv2d(8, 8, 3, groups=8),
+        nn.Conv2d(8, 16, 3, padding=1, groups=8),
+        nn.Conv2d(8, 8, 15, padding=7, groups=8),
+    )
+    with pytest.raises(ValueError, match='no depthwise convolution of stride 1 in this Sequential is smaller than 13'):
+        enlarge_kernels(net, 13)
+
+
+@pytest.mark.parametrize(
+    ('size', 'small', 'message'),
+    [(4, 5, 'odd'), ((31, 3), 5, 'cannot be enlarged'), (9, 9, 'small_kernel must be smaller than the kernel')],
+)
+def test_kernels_that_do_not_fit_are_refused(size, small, message):
+    with pytest.raises(ValueError, match=message):
+        EnlargedDepthwise(nn.Conv2d(8, 8, 7, padding=3, groups=8), size, small)
