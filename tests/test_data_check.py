@@ -1,0 +1,164 @@
+"""One broken copy of a small data set for each kind of fault, and a whole one without any."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lkdense.data_check import FAULTS, check_data
+from lkdense.datasets import write_scenes
+from lkdense.launch import read_config
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = {
+    'ade20k': 'upernet_slak_pico_ade20k',
+    'coco': 'cascade_mask_rcnn_slak_pico_coco',
+    'voc2007': 'faster_rcnn_slak_pico_voc07',
+}
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('whole')
+    for layout in (*CONFIGS, 'voc2012'):  # VOC2007's configs train on both
+        write_scenes(layout, folder / 'data', images=8, size=64)
+    return folder
+
+
+@pytest.fixture
+def check(whole, tmp_path, monkeypatch):
+    """Break a copy of the data by a function of its folder, and return the faults of the training part."""
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+
+    def check(layout, damage, phase='train'):
+        damage(tmp_path / 'data')
+        reports = {report.phase: report for report in check_data(read_config(CONFIGS[layout]))}
+        assert set(reports[phase].faults) <= set(FAULTS)
+        return dict(reports[phase].faults)
+
+    return check
+
+
+@pytest.mark.parametrize('layout', CONFIGS)
+def test_a_whole_set_has_no_faults_and_its_classes_are_counted(layout, check, whole):
+    assert check(layout, lambda data: None) == {}
+    reports = check_data(read_config(CONFIGS[layout]))
+    assert [report.phase for report in reports] in (['train', 'val'], ['train', 'val', 'test'])
+    assert reports[0].samples == 6 if layout != 'voc2007' else reports[0].samples >= 5
+    assert sum(reports[0].classes.values()) > 5
+    text = '\n'.join(reports[0].lines())
+    assert '0 faults' in text and '%' in text
+
+
+IMAGES, LABELS = 'ade/ADEChallengeData2016/images/training', 'ade/ADEChallengeData2016/annotations/training'
+
+
+def first(folder: Path) -> Path:
+    return min(path for path in folder.iterdir() if path.is_file())
+
+
+def relabel(path: Path, value: int) -> None:
+    labels = np.array(Image.open(path))
+    labels[:] = value
+    Image.fromarray(labels).save(path)
+
+
+SEGMENTATION = {
+    'missing annotation': lambda data: first(data / LABELS).unlink(),
+    'unreadable annotation': lambda data: first(data / LABELS).write_bytes(b'\x89PNG and no more'),
+    'unreadable image': lambda data: first(data / IMAGES).write_bytes(first(data / IMAGES).read_bytes()[:300]),
+    'size': lambda data: Image.open(first(data / LABELS)).resize((32, 32)).save(first(data / LABELS)),
+    'label': lambda data: relabel(first(data / LABELS), 200),
+    'nothing labelled': lambda data: relabel(first(data / LABELS), 0),
+    'duplicate': lambda data: shutil.copy(first(data / IMAGES), sorted((data / IMAGES).iterdir())[1]),
+    'set': lambda data: shutil.rmtree(data / 'ade/ADEChallengeData2016/images'),
+}
+
+
+@pytest.mark.parametrize('kind', SEGMENTATION)
+def test_faults_of_segmentation(kind, check):
+    faults = check('ade20k', SEGMENTATION[kind])
+    assert len(faults[kind]) == 1
+    if kind == 'label':
+        assert '199 on 4096 pixels, but there are 150 classes, and 255 is ignored' in faults[kind][0]
+    if kind == 'size':
+        assert '64 x 64, labels 32 x 32' in faults[kind][0]
+
+
+def test_an_image_in_two_parts_is_a_leak(check):
+    def damage(data):
+        training, validation = data / IMAGES, data / IMAGES.replace('training', 'validation')
+        shutil.copy(first(training), first(validation))
+
+    faults = check('ade20k', damage, phase='val')
+    assert len(faults['leak']) == 1 and 'of train' in faults['leak'][0]
+
+
+def annotate(**changes):
+    """Change the first annotation of COCO's training file."""
+
+    def damage(data):
+        path = data / 'coco/annotations/instances_train2017.json'
+        content = json.loads(path.read_text())
+        content['annotations'][0].update(changes)
+        path.write_text(json.dumps(content))
+
+    return damage
+
+
+def shrink(data: Path) -> None:
+    path = data / 'coco/annotations/instances_train2017.json'
+    content = json.loads(path.read_text())
+    content['images'][0]['width'] = 50
+    path.write_text(json.dumps(content))
+
+
+DETECTION = {
+    'missing image': lambda data: first(data / 'coco/train2017').unlink(),
+    'degenerate box': annotate(bbox=[10, 10, 0, 20]),
+    'box outside': annotate(bbox=[50, 50, 40, 10]),
+    'label': annotate(category_id=12345),
+    'size': shrink,
+}
+
+
+@pytest.mark.parametrize('kind', DETECTION)
+def test_faults_of_detection(kind, check):
+    assert len(check('coco', DETECTION[kind])[kind]) >= 1
+
+
+def test_a_degenerate_box_in_voc(check):
+    def damage(data):
+        for path in (data / 'VOCdevkit/VOC2007/Annotations').glob('*.xml'):
+            text = path.read_text()
+            begin, end = text.index('<xmin>') + 6, text.index('</xmin>')
+            xmax = text[text.index('<xmax>') + 6 : text.index('</xmax>')]
+            path.write_text(text[:begin] + xmax + text[end:])
+
+    assert check('voc2007', damage)['degenerate box']
+
+
+def test_transforms_that_fail_are_reported(whole, monkeypatch):
+    monkeypatch.chdir(whole)
+    cfg = read_config(CONFIGS['ade20k'])
+    cfg.train_dataloader.dataset.pipeline.insert(2, dict(type='Resize', scale=(0, 0)))
+    faults = check_data(cfg)[0].faults
+    assert len(faults['pipeline']) == 6
+
+
+def test_the_tool_ends_with_an_error_where_there_are_faults(whole, tmp_path):
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    command = [sys.executable, str(ROOT / 'tools/check_data.py'), CONFIGS['ade20k']]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and 'train: 6 samples, 0 faults' in done.stdout, done.stderr
+    for path in (tmp_path / 'data' / LABELS).iterdir():
+        path.unlink()
+    done = subprocess.run([*command, '--cases', '2'], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert '6 annotations that are not there' in done.stdout and 'and 4 more' in done.stdout
