@@ -1,0 +1,164 @@
+"""What a model says of an image, as label maps or instances, drawn over it, and in COCO's format."""
+
+import colorsys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.registry import DATASETS, DefaultScope
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from .loading import load_model
+
+# of a pixel's colour, how much is that of its class
+OPACITY = 0.5
+LINE = 18  # pixels, of a line of the legend
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """A segmentation: ``labels`` ``[H, W]``, indices of classes."""
+
+    labels: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Instances:
+    """Detections, the surest first.
+
+    Attributes:
+        boxes: ``[N, 4]``, left, top, right and bottom in pixels.
+        scores: ``[N]``.
+        classes: ``[N]``, indices of classes.
+        masks: ``[N, H, W]``, or None.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    classes: NDArray[np.int64]
+    masks: NDArray[np.bool_] | None
+
+    def above(self, threshold: float) -> 'Instances':
+        """Return those with a score of at least ``threshold``."""
+        kept = self.scores >= threshold
+        masks = None if self.masks is None else self.masks[kept]
+        return Instances(self.boxes[kept], self.scores[kept], self.classes[kept], masks)
+
+
+class Predictor:
+    """A segmentor or detector that takes images as they come from a file.
+
+    Args:
+        cfg: of the model and its test data, whose transforms are applied.
+        checkpoint: of the whole model.
+
+    Raises:
+        CheckpointError: the checkpoint is none, or does not fit.
+    """
+
+    def __init__(self, cfg: Config, checkpoint: str):
+        device = 'cuda' if torch.cuda.is_available() else 'cpu'
+        self.model = load_model(cfg, checkpoint).to(device)
+        self.scope = cfg.default_scope
+        dataset = cfg.test_dataloader.dataset
+        with DefaultScope.overwrite_default_scope(self.scope):
+            with DATASETS.switch_scope_and_registry(None) as registry:
+                meta = {**registry.get(dataset.type).METAINFO, **dataset.get('metainfo', {})}
+            # images come loaded, and without annotations
+            steps = [step for step in dataset.pipeline if not step['type'].startswith('Load')]
+            self.pipeline = Compose(steps)
+        self.classes = tuple(meta['classes'])
+        self.palette = colours(len(self.classes), meta.get('palette'))
+
+    def __call__(self, image: NDArray[np.uint8]) -> LabelMap | Instances:
+        """Return what the model says of an image ``[H, W, 3]`` in BGR."""
+        size = image.shape[:2]
+        info = dict(img=image, img_path='', img_id=0, img_shape=size, ori_shape=size, seg_fields=[])
+        with DefaultScope.overwrite_default_scope(self.scope), torch.no_grad():
+            sample = self.pipeline(info)
+            found = self.model.test_step(dict(inputs=[sample['inputs']], data_samples=[sample['data_samples']]))[0]
+        if self.scope == 'mmseg':
+            return LabelMap(found.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8))
+        instances = found.pred_instances.cpu().numpy()
+        return Instances(instances.bboxes, instances.scores, instances.labels, instances.get('masks'))
+
+
+def colours(count: int, given: Sequence[Sequence[int]] | None = None) -> list[tuple[int, int, int]]:
+    """Return a colour in RGB for each class: those of the data set, or ones around the circle of hues."""
+    if given and len(given) >= count:
+        return [tuple(colour) for colour in given[:count]]
+    # steps of the golden ratio keep neighbours apart
+    hues = [(index * 0.618) % 1 for index in range(count)]
+    return [tuple(round(255 * value) for value in colorsys.hsv_to_rgb(hue, 0.75, 0.95)) for hue in hues]
+
+
+def draw(
+    image: NDArray[np.uint8],
+    found: LabelMap | Instances,
+    classes: Sequence[str],
+    palette: Sequence[Sequence[int]],
+) -> Image.Image:
+    """Return an image ``[H, W, 3]`` in BGR with what was found over it, and a legend of the classes that occur."""
+    picture = np.ascontiguousarray(image[..., ::-1])
+    if isinstance(found, LabelMap):
+        present = np.unique(found.labels)
+        present = present[present < len(classes)]
+        known = found.labels < len(classes)
+        table = np.array([*palette, (0, 0, 0)], np.float32)[np.minimum(found.labels, len(classes))]
+        picture[known] = ((1 - OPACITY) * picture + OPACITY * table)[known]
+        return _with_legend(Image.fromarray(picture), [(classes[i], palette[i]) for i in present])
+    for mask, label in zip(found.masks if found.masks is not None else (), found.classes):
+        picture[mask] = (1 - OPACITY) * picture[mask] + OPACITY * np.array(palette[label])
+    canvas = Image.fromarray(picture)
+    pen = ImageDraw.Draw(canvas)
+    for box, score, label in zip(found.boxes, found.scores, found.classes):
+        pen.rectangle(box.tolist(), outline=tuple(palette[label]), width=2)
+        _write(pen, (box[0] + 2, max(box[1] - LINE + 4, 0)), f'{classes[label]} {score:.2f}', palette[label])
+    present = sorted(set(found.classes.tolist()))
+    return _with_legend(canvas, [(classes[i], palette[i]) for i in present])
+
+
+def coco_results(found: Instances, image_id: int) -> list[dict]:
+    """Return detections in COCO's format of results; categories are numbered from 1 in the order of the classes."""
+    masks = found.masks if found.masks is not None else [None] * len(found.boxes)
+    results = []
+    for box, score, label, mask in zip(found.boxes.tolist(), found.scores.tolist(), found.classes.tolist(), masks):
+        left, top, right, bottom = box
+        result = dict(
+            image_id=image_id, category_id=label + 1, bbox=[left, top, right - left, bottom - top], score=score
+        )
+        if mask is not None:
+            result['segmentation'] = _run_lengths(mask)
+        results.append(result)
+    return results
+
+
+def _run_lengths(mask: NDArray[np.bool_]) -> dict:
+    from pycocotools import mask as coding
+
+    coded = coding.encode(np.asfortranarray(mask.astype(np.uint8)))
+    return dict(size=coded['size'], counts=coded['counts'].decode())
+
+
+def _with_legend(image: Image.Image, entries: Sequence[tuple[str, Sequence[int]]]) -> Image.Image:
+    font = ImageFont.load_default(13)
+    width = max([round(font.getlength(name)) for name, _ in entries], default=0) + 2 * LINE
+    whole = Image.new('RGB', (image.width + width * bool(entries), max(image.height, LINE * len(entries))), 'white')
+    whole.paste(image, (0, 0))
+    pen = ImageDraw.Draw(whole)
+    for row, (name, colour) in enumerate(entries):
+        left, top = image.width + 4, row * LINE + 3
+        pen.rectangle((left, top, left + LINE - 8, top + LINE - 7), fill=tuple(colour), outline='black')
+        pen.text((left + LINE - 2, top - 2), name, 'black', font)
+    return whole
+
+
+def _write(pen: ImageDraw.ImageDraw, place: tuple[float, float], text: str, colour: Sequence[int]) -> None:
+    font = ImageFont.load_default(13)
+    left, top, right, bottom = pen.textbbox(place, text, font)
+    pen.rectangle((left - 1, top - 1, right + 1, bottom + 1), fill='black')
+    pen.text(place, text, tuple(colour), font)
