@@ -1,12 +1,11 @@
 """The layout of ImageNet-1K for classifiers: ``train`` and ``val``, each with a folder for every class.
 
-An image is of the class that its objects show most of.
+An image shows the object of which most is visible, and what is close around it, and is of its class.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from .scenes import Scene
@@ -16,6 +15,9 @@ CLASSES = (
     *('n01496331', 'n01498041', 'n01514668', 'n01514859', 'n01518878'),
 )
 
+# of an object's width and height, what is shown on each side of it
+MARGIN = 0.25
+
 
 def write(folder: Path, train: Sequence[Scene], val: Sequence[Scene]) -> None:
     """Write ``train/CLASS/*.JPEG`` and ``val/CLASS/*.JPEG`` below ``folder``."""
@@ -23,10 +25,15 @@ def write(folder: Path, train: Sequence[Scene], val: Sequence[Scene]) -> None:
         for name in CLASSES:
             (folder / split / name).mkdir(parents=True)
         for number, scene in enumerate(scenes, start=1):
-            name = CLASSES[largest_class(scene)]
-            Image.fromarray(scene.image).save(folder / split / name / f'{name}_{number}.JPEG', quality=95)
+            picture, label = portrait(scene)
+            picture.save(folder / split / CLASSES[label] / f'{CLASSES[label]}_{number}.JPEG', quality=95)
 
 
-def largest_class(scene: Scene) -> int:
-    """Return the class with the most visible pixels."""
-    return int(np.argmax(np.bincount(scene.classes, scene.masks.sum((1, 2)))))
+def portrait(scene: Scene) -> tuple[Image.Image, int]:
+    """Return the most visible object of a scene, as large as the scene was, and its class."""
+    index = int(scene.masks.sum((1, 2)).argmax())
+    height, width = scene.image.shape[:2]
+    left, top, right, bottom = scene.boxes[index].tolist()
+    across, down = MARGIN * (right - left), MARGIN * (bottom - top)
+    box = (max(left - across, 0), max(top - down, 0), min(right + across, width), min(bottom + down, height))
+    return Image.fromarray(scene.image).resize((width, height), Image.Resampling.BICUBIC, box=box), scene.classes[index]
