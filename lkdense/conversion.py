@@ -8,10 +8,10 @@ from torch import Tensor
 
 from .backbones import ConvNeXt, RepLKNet, SLaK, UniRepLKNet
 from .checkpoint import CLASSIFIER, OUTPUT_NORM, backbone_weights, misfits, rename, unwrap
+from .engine.official_checkpoint_hook import PREFIX as BACKBONE
 
 # a square kernel with a small one beside it is the same layer in ConvNeXt and SLaK: the first that has a name for it
 FAMILIES = (ConvNeXt, SLaK, RepLKNet, UniRepLKNet)
-BACKBONE = 'backbone.'
 STATISTICS = ('running_mean', 'running_var', 'num_batches_tracked')
 # misfits that an error spells out before it only counts the rest
 SHOWN = 5

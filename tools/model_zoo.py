@@ -65,7 +65,8 @@ and say nothing about this code; the other columns are ours.
 - Parameters and multiply-adds (GMAC, which papers call FLOPs) are counted by `tools/complexity.py`, a multiply-add
   once, in convolutions, linear layers and products of matrices, for the model as it is trained.
 - Seconds and MiB are measured: one image of 512 x 512 through the whole model, its backbone merged where it can be, in
-  one pass after another to warm up; MiB is how far the pass raises the peak of memory. On {machine}.
+  one pass after another to warm up; MiB is how far the pass raises the peak of memory. The machine is shared, and
+  other processes ran beside some of these: a third more or less means nothing. On {machine}.
 - Published mIoU is for one scale, and after the slash for several; AP is of boxes and masks.
 """
 COMPARISON = """

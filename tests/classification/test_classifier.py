@@ -148,9 +148,7 @@ def test_a_classifier_trains_sparsely_and_is_tested(pretrained):
     folder, printed = pretrained
     assert 'accuracy/top1' in printed and 'sparse/density: 0.6' in printed
     tested = tool(folder, 'test.py', 'config.py', 'work/epoch_2.pth', '--work-dir', 'tested')
-    assert re.search(
-        r'top-1 \d+\.\d\d %, top-5 100\.00 %|top-1 \d+\.\d\d %, top-5 \d+\.\d\d %', tested.splitlines()[-1]
-    )
+    assert re.search(r'top-1 \d+\.\d\d %, top-5 \d+\.\d\d %', tested.splitlines()[-1])
     resumed = tool(folder, 'train.py', 'config.py', '--work-dir', 'work', '--resume')
     assert 'resumed epoch: 2' in resumed
 
