@@ -1,28 +1,6 @@
-"""Read the whole data of a config and report what is wrong with it, and how often each class occurs.
+"""Read the whole data of a config and report what is wrong with it: `lkdense check-data`."""
 
-Example: python tools/check_data.py configs/examples/upernet_slak_pico_camvid.py
-Reported: missing and unreadable files, sizes that differ, labels without a class, boxes without extent or outside,
-images without labels, twice, or in two parts of the data, and samples on which the config's transforms fail.
-"""
-
-import argparse
-
-from lkdense import launch
-from lkdense.data_check import check_data
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    launch.add_config_options(parser)
-    parser.add_argument('--cases', type=int, default=3, help='how many cases of each fault to show; 3')
-    args = parser.parse_args()
-    with launch.onedl_notice_dropped():
-        reports = check_data(launch.load_config(args))
-    for report in reports:
-        print('\n'.join(report.lines(args.cases)))
-    if any(report.faults for report in reports):
-        raise SystemExit(1)
-
+from lkdense.commands import run
 
 if __name__ == '__main__':
-    launch.run(main)
+    run('check-data')

@@ -1,0 +1,5 @@
+"""``python -m lkdense VERB ...``, the same as ``lkdense VERB ...``."""
+
+from .commands import main
+
+main()

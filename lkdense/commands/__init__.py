@@ -1,0 +1,45 @@
+"""The command line: ``lkdense VERB ...``, and the same behind every file of ``tools/``.
+
+A command is a module of this package. Its docstring is its help, with an example; ``add_arguments(parser)`` says what it
+takes and ``main(args)`` does it. To add one: the module, a line in ``COMMANDS``, and a file in ``tools/`` that runs it.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from .. import launch
+
+# verb: module of this package and its line in the help
+COMMANDS = {
+    'check-data': ('check_data', 'what is wrong with the data of a config'),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run ``lkdense VERB ...``; only the module of that verb is imported."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if argv and argv[0] in COMMANDS:
+        run(argv[0], argv[1:], prog=f'lkdense {argv[0]}')
+        return
+    width = max(map(len, COMMANDS))
+    lines = [f'  {verb:{width}}  {line}' for verb, (_, line) in COMMANDS.items()]
+    parser = argparse.ArgumentParser(
+        prog='lkdense',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description='Large-kernel backbones for dense prediction.',
+        epilog='\n'.join(['verbs:', *lines, '', 'lkdense VERB --help tells more of each, with an example']),
+    )
+    parser.add_argument('verb', metavar='VERB', choices=COMMANDS, help='one of those below')
+    parser.parse_args(argv[:1])
+
+
+def run(verb: str, argv: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Run one command with the arguments ``argv``, by default the process's."""
+    command = import_module(f'.{COMMANDS[verb][0]}', __name__)
+    parser = argparse.ArgumentParser(
+        prog=prog, description=command.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    command.add_arguments(parser)
+    launch.run(lambda: command.main(parser.parse_args(argv)))

@@ -1,0 +1,25 @@
+"""Read the whole data of a config and report what is wrong with it, and how often each class occurs.
+
+Example: lkdense check-data configs/examples/upernet_slak_pico_camvid.py
+Reported: missing and unreadable files, sizes that differ, labels without a class, boxes without extent or outside,
+images without labels, twice, or in two parts of the data, and samples on which the config's transforms fail.
+"""
+
+import argparse
+
+from .. import launch
+from ..data_check import check_data
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    launch.add_config_options(parser)
+    parser.add_argument('--cases', type=int, default=3, help='how many cases of each fault to show; 3')
+
+
+def main(args: argparse.Namespace) -> None:
+    with launch.onedl_notice_dropped():
+        reports = check_data(launch.load_config(args))
+    for report in reports:
+        print('\n'.join(report.lines(args.cases)))
+    if any(report.faults for report in reports):
+        raise SystemExit(1)
