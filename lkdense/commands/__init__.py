@@ -1,7 +1,7 @@
 """The command line: ``lkdense VERB ...``, and the same behind every file of ``tools/``.
 
-A command is a module of this package. Its docstring is its help, with an example; ``add_arguments(parser)`` says what it
-takes and ``main(args)`` does it. To add one: the module, a line in ``COMMANDS``, and a file in ``tools/`` that runs it.
+A command is a module of this package. Its docstring is its help, with an example; ``add_arguments(parser)`` says what
+it takes and ``main(args)`` does it. To add one: the module, a line in ``COMMANDS``, and a file of ``tools/`` to run it.
 """
 
 import argparse
