@@ -1,6 +1,7 @@
 """Fixtures that all tests share."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,16 @@ def real_data():
     if 'LKDENSE_DATA' not in os.environ:
         pytest.skip('LKDENSE_DATA does not name a folder of real images')
     return Path(os.environ['LKDENSE_DATA'])
+
+
+@pytest.fixture(scope='session')
+def chromium():
+    """The path of a Chromium or Chrome, for pages that are looked at as a user would."""
+    names = 'chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        pytest.skip('there is no Chromium on PATH; on Debian: apt-get install chromium')
+    return path
 
 
 @pytest.fixture
