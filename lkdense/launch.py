@@ -99,7 +99,7 @@ def read_config(name: str, options: dict | None = None) -> Config:
     """
     path = Path(name)
     if not path.is_file():
-        if path.suffix or path.parent.name:
+        if path.suffix:
             raise LaunchError(f'there is no config {name}')
         try:
             path = config_path(name)

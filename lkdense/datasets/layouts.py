@@ -1,7 +1,5 @@
 """Write synthetic scenes to disk in the layout of a real data set, so that its usual reader takes them for it."""
 
-import json
-import shutil
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,8 +10,7 @@ import numpy as np
 from . import ade20k, cityscapes, coco, imagenet, voc
 from .scenes import VERSION, Scene, make_scene
 from .shapes import look
-
-MARKER = 'synthetic.json'
+from .written import write_whole
 
 
 @dataclass(frozen=True)
@@ -132,43 +129,10 @@ def write_scenes(
         'classes': {name: _describe(index) for index, name in enumerate(form.classes[:num_classes])},
     }
     folder = Path(root) / form.folder
-    reused = _is_there(folder, description, overwrite)
-    if not reused:
-        _write_whole(folder, description, lambda path: form.write(path, *splits))
+    reused = not write_whole(folder, description, lambda path: form.write(path, *splits), overwrite)
     return WrittenSet(folder, Path(root) / form.data_root, images - val, val, reused)
 
 
 def _describe(index: int) -> str:
     shape, texture = look(index)
     return f'{shape.__name__} with {texture.__name__}'
-
-
-def _is_there(folder: Path, description: dict, overwrite: bool) -> bool:
-    """Whether this very set is at ``folder``; an error if something is there that must stay."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return False
-    marker = folder / MARKER
-    if not marker.is_file():
-        raise FileExistsError(f'{folder} holds files that are not a synthetic set (no {MARKER}); choose another place')
-    found = json.loads(marker.read_text())
-    if found != description and not overwrite:
-        differ = [f'{k}: {found.get(k)} there, {v} asked for' for k, v in description.items() if found.get(k) != v]
-        raise FileExistsError(
-            f'{folder} holds another synthetic set ({"; ".join(differ)}); overwrite it, or choose another place'
-        )
-    return found == description
-
-
-def _write_whole(folder: Path, description: dict, write: Callable[[Path], None]) -> None:
-    """Write beside ``folder`` and move into place at the end, so that an interrupted run leaves no half set."""
-    partial = folder.with_name(f'.{folder.name}.partial')
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        write(partial)
-        (partial / MARKER).write_text(json.dumps(description, indent=1) + '\n')
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from lkdense.datasets import LAYOUTS, write_scenes
-from lkdense.datasets.layouts import MARKER
+from lkdense.datasets.written import MARKER
 
 SMALL = dict(images=5, size=(48, 64), num_classes=3)
 

@@ -1,0 +1,16 @@
+"""Kernel-size studies: a grid of trainings that differ in their kernels and in nothing else, and what came of them."""
+
+from .cell import read_results, run_cell
+from .plan import Cell, expand, read_study, write_plan
+from .schedule import run_here, run_in_cluster
+
+__all__ = [
+    'Cell',
+    'expand',
+    'read_results',
+    'read_study',
+    'run_cell',
+    'run_here',
+    'run_in_cluster',
+    'write_plan',
+]

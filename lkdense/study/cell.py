@@ -1,0 +1,151 @@
+"""One cell of a study: train its config with tools/train.py's own code, and keep what came of it in one file."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from ..analysis import compute_cost, whole_pass
+from ..launch import LaunchError, read_config
+from ..loading import build_model
+from .plan import CELL, CONFIG, STUDY
+
+RESULT = 'result.json'
+# lines of a failed training's output that its error repeats
+SHOWN = 15
+# what tells a metric from a loss in MMEngine's scalars
+METRICS = ('mIoU', 'mAcc', 'aAcc', 'accuracy/top1', 'coco/')
+
+
+def is_done(folder: Path) -> bool:
+    """Whether the cell in ``folder`` has its result."""
+    return (folder / RESULT).is_file()
+
+
+def run_cell(folder: str | Path, threads: int = 0) -> dict:
+    """Train the cell in ``folder``, from where an earlier try stopped, and return its result; a finished one as it is.
+
+    Args:
+        folder: with the config, as the plan wrote it.
+        threads: of the process; 0 leaves that to PyTorch.
+
+    Raises:
+        LaunchError: the training failed; the message ends with its last lines.
+    """
+    folder = Path(folder)
+    if is_done(folder):
+        return json.loads((folder / RESULT).read_text())
+    memory = _train(folder, threads)
+    cell = json.loads((folder / CELL).read_text())
+    scalars = _scalars(folder / 'work')
+    metrics = {key: value for line in scalars for key, value in line.items() if key.startswith(METRICS)}
+    if not metrics:
+        raise LaunchError(f'{folder.name}: trained, but no validation has left a metric in {folder / "work"}')
+    losses = {line['step']: line['loss'] for line in scalars if 'loss' in line}
+    times = sorted(line['time'] for line in scalars if 'loss' in line)
+    sizes = cell['backbone']['kernel_sizes']
+    result = {
+        **{key: cell[key] for key in ('name', 'family', 'kernel', 'head', 'distance', 'seed', 'chance')},
+        'task': cell['kind'],
+        'data': cell['task'],
+        'size': cell['size'],
+        'kernel_sizes': sizes,
+        'reach': max(max(size) if isinstance(size, list) else size for size in sizes),
+        'strips': cell['backbone'].get('decompose', False),
+        'metrics': metrics,
+        'curve': sorted(losses.items()),
+        'seconds_per_iteration': times[len(times) // 2],
+        'memory_mib': memory,
+        'threads': threads,
+        **_cost(folder),
+    }
+    partial = folder / f'.{RESULT}'
+    partial.write_text(json.dumps(result, indent=1) + '\n')
+    partial.rename(folder / RESULT)
+    return result
+
+
+def read_results(folder: Path) -> dict:
+    """Return a study with the results of all its cells that are done, as :func:`write_report` takes it.
+
+    Raises:
+        LaunchError: there is no plan in ``folder``.
+    """
+    if not (folder / STUDY).is_file():
+        raise LaunchError(f'there is no plan in {folder}: lkdense study plan STUDY.yml --out {folder}')
+    study = json.loads((folder / STUDY).read_text())
+    done = sorted((path for path in (folder / 'cells').glob(f'*/{RESULT}')), key=lambda path: path.parent.name)
+    return {
+        'study': folder.name,
+        'title': study['title'],
+        'upstream': _upstream(study),
+        'recipe': study.get('recipe', {}),
+        'confounds': study.get('confounds', []),
+        'machine': machine(),
+        'results': [json.loads(path.read_text()) for path in done],
+    }
+
+
+def machine() -> dict:
+    """Return what the figures of a study were measured on."""
+    cpu = next(
+        (
+            line.partition(':')[2].strip()
+            for line in Path('/proc/cpuinfo').read_text().splitlines()
+            if line.startswith('model name')
+        ),
+        'unknown CPU',
+    )
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f'{cpu}, {os.cpu_count()} cores, no GPU'
+    return {'device': device, 'torch': torch.__version__, 'date': time.strftime('%Y-%m-%d')}
+
+
+def _upstream(study: dict) -> dict | None:
+    name = study.get('upstream')
+    return None if name is None else {'task': study['tasks'][name]['kind'], 'data': name}
+
+
+def _train(folder: Path, threads: int) -> float:
+    """Run the training and return the most memory it held, in MiB."""
+    environment = {**os.environ, **({'OMP_NUM_THREADS': str(threads)} if threads else {})}
+    # this very lkdense, also where another is installed
+    environment['PYTHONPATH'] = os.pathsep.join(
+        filter(None, [str(Path(__file__).parents[2]), environment.get('PYTHONPATH')])
+    )
+    command = [sys.executable, '-m', 'lkdense', 'train', str(folder / CONFIG), '--resume']
+    with (folder / 'output.txt').open('a') as output:
+        child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
+        try:
+            _, status, usage = os.wait4(child.pid, 0)
+        except BaseException:
+            child.kill()
+            raise
+        child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        last = (folder / 'output.txt').read_text(errors='replace').splitlines()[-SHOWN:]
+        raise LaunchError(f'{folder.name}: training ended with code {child.returncode}:\n' + '\n'.join(last))
+    # kilobytes, but on macOS bytes
+    return usage.ru_maxrss / (2**20 if sys.platform == 'darwin' else 2**10)
+
+
+def _scalars(work: Path) -> list[dict]:
+    """Return what MMEngine logged, of all tries, the oldest first."""
+    files = sorted(work.glob('*/vis_data/scalars.json'))
+    return [json.loads(line) for path in files for line in path.read_text().splitlines()]
+
+
+def _cost(folder: Path) -> dict:
+    cfg = read_config(str(folder / CONFIG))
+    model = build_model(cfg)
+    size = _image_size(cfg)
+    cost = compute_cost(model, size, whole_pass)
+    return {'parameters': cost.parameters, 'macs': cost.macs, 'cost_size': list(size)}
+
+
+def _image_size(cfg) -> tuple[int, int]:
+    size = (cfg.model.get('data_preprocessor') or {}).get('size') or cfg.get('cost_size') or (256, 256)
+    return tuple(size)

@@ -1,0 +1,194 @@
+"""From the description of a study, a YAML file, to its cells: one ordinary config each, in one folder.
+
+A description has::
+
+    title: ...
+    seeds: [0, 1, 2]
+    families:                       # backbones; arguments that all kernels share
+      pico: {type: lkdense.SLaK, arch: pico, width_factor: 1.0, small_kernel: 5, decompose: false}
+    kernels:                        # label: the arguments that make the difference
+      '7': {kernel_sizes: [7, 7, 7, 7]}
+      51 strips: {kernel_sizes: [51, 51, 51, 51], decompose: true}
+    tasks:
+      camvid:
+        kind: segmentation          # or detection, classification
+        config: studies/upernet_pico_camvid     # a name or a path
+        options: {}                 # of all its cells, as of --cfg-options
+        sizes: {128: {}}            # axes of this task: label, and options that go with it
+        heads: {upernet: {}}
+        distances: [12, 24]         # stands for {distance} in the options
+        kernels: ['7']              # a part of the kernels only
+        chance: 50.0                # the metric of a guess
+    upstream: crops                 # the task that the others are set beside
+    data:                           # sets that are made, at DIR/data/NAME
+      crops: {make: crops, ...}
+    confounds: [...]                # what else could explain a difference
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import yaml
+from mmengine.config import Config
+
+from ..datasets.crops import write_crops
+from ..datasets.reach import write_reach
+from ..launch import LaunchError, read_config
+
+KINDS = ('classification', 'segmentation', 'detection')
+KEYS = {'title', 'seeds', 'families', 'kernels', 'tasks'}
+OPTIONAL_KEYS = {'upstream', 'data', 'confounds', 'recipe'}
+TASK_KEYS = {'kind', 'config', 'options', 'sizes', 'heads', 'distances', 'kernels', 'chance'}
+MAKERS = {'reach': write_reach, 'crops': write_crops}
+STUDY, CONFIG, CELL = 'study.json', 'config.py', 'cell.json'
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training of a study: what sets it apart from the others, and the config and options that it is made from."""
+
+    name: str
+    family: str
+    kernel: str
+    task: str
+    kind: str
+    size: str | None
+    head: str | None
+    distance: int | None
+    seed: int
+    chance: float | None
+    backbone: dict[str, Any]
+    config: str
+    options: dict[str, Any]
+
+
+def read_study(path: str | Path) -> dict:
+    """Read the description of a study.
+
+    Raises:
+        LaunchError: it is not there, is no YAML, or lacks a part, or has one that is not known.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise LaunchError(f'there is no study {path}')
+    try:
+        study = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise LaunchError(f'{path} is not YAML: {error}') from None
+    if not isinstance(study, dict):
+        raise LaunchError(f'{path} must hold {", ".join(sorted(KEYS))}, got {type(study).__name__}')
+    _check_keys(path, study, KEYS, OPTIONAL_KEYS)
+    for name, task in study['tasks'].items():
+        _check_keys(f'{path}: task {name}', task, {'kind', 'config'}, TASK_KEYS)
+        if task['kind'] not in KINDS:
+            raise LaunchError(f'{path}: task {name}: kind must be one of {", ".join(KINDS)}, got {task["kind"]!r}')
+        if unknown := set(map(str, task.get('kernels', ()))) - set(map(str, study['kernels'])):
+            raise LaunchError(f'{path}: task {name}: no kernel is called {", ".join(sorted(unknown))}')
+    if study.get('upstream', next(iter(study['tasks']))) not in study['tasks']:
+        raise LaunchError(f'{path}: upstream must be one of {", ".join(study["tasks"])}, got {study["upstream"]!r}')
+    return study
+
+
+def expand(study: Mapping) -> Iterator[Cell]:
+    """Give the cells of a study, those of the first seed first, so that a study cut short has whole curves."""
+    for seed, (task, details), family, kernel in product(
+        study['seeds'], study['tasks'].items(), study['families'], study['kernels']
+    ):
+        if str(kernel) not in map(str, details.get('kernels', study['kernels'])):
+            continue
+        for size, head, distance in product(
+            details.get('sizes', {None: {}}), details.get('heads', {None: {}}), details.get('distances', [None])
+        ):
+            labels = [task, family, f'k{kernel}', head, size, None if distance is None else f'd{distance}', f's{seed}']
+            options = {
+                **details.get('options', {}),
+                **(details['sizes'][size] if size is not None else {}),
+                **(details['heads'][head] if head is not None else {}),
+            }
+            yield Cell(
+                name='-'.join(str(label).replace(' ', '_') for label in labels if label is not None),
+                family=family,
+                kernel=str(kernel),
+                task=task,
+                kind=details['kind'],
+                size=None if size is None else str(size),
+                head=head,
+                distance=distance,
+                seed=seed,
+                chance=details.get('chance'),
+                backbone={**study['families'][family], **study['kernels'][kernel]},
+                config=details['config'],
+                options=options,
+            )
+
+
+def write_plan(study: Mapping, folder: Path) -> list[Cell]:
+    """Make the data of a study and write the config of each of its cells to ``folder/cells/NAME/config.py``.
+
+    Raises:
+        LaunchError: a config is not there, or a cell of that name has another config already.
+    """
+    for name, made in study.get('data', {}).items():
+        _make(folder / 'data' / name, dict(made))
+    cells = list(expand(study))
+    # pretty_text is a property that formats the config anew, a second for a large one
+    configs = {cell.name: cell_config(cell, folder).pretty_text for cell in cells}
+    for name, text in configs.items():
+        path = folder / 'cells' / name / CONFIG
+        if path.is_file() and path.read_text() != text:
+            raise LaunchError(
+                f'{path} is of another plan: give the changed study another folder, or delete {path.parent}'
+            )
+    for cell in cells:
+        place = folder / 'cells' / cell.name
+        place.mkdir(parents=True, exist_ok=True)
+        (place / CONFIG).write_text(configs[cell.name])
+        (place / CELL).write_text(json.dumps(asdict(cell), indent=1) + '\n')
+    (folder / STUDY).write_text(json.dumps(study, indent=1) + '\n')
+    return cells
+
+
+def cell_config(cell: Cell, folder: Path) -> Config:
+    """Return the whole config of a cell, which stands by itself."""
+    cfg = read_config(cell.config)
+    fill = dict(distance=cell.distance, data=(folder / 'data').as_posix())
+    cfg.merge_from_dict({key: _filled(value, fill) for key, value in cell.options.items()})
+    cfg.model.backbone = dict(cell.backbone, **{k: v for k, v in cfg.model.backbone.items() if k == 'out_indices'})
+    if cell.kind == 'classification':
+        cfg.model.backbone['norm_outputs'] = False
+    cfg.randomness = dict(seed=cell.seed)
+    cfg.work_dir = (folder / 'cells' / cell.name / 'work').as_posix()
+    return cfg
+
+
+def _filled(value: Any, fill: Mapping[str, Any]) -> Any:
+    """Put ``{distance}`` and ``{data}`` into every text of an option."""
+    if isinstance(value, str):
+        return value.format(**fill)
+    if isinstance(value, list):
+        return [_filled(part, fill) for part in value]
+    if isinstance(value, dict):
+        return {key: _filled(part, fill) for key, part in value.items()}
+    return value
+
+
+def _make(folder: Path, arguments: dict) -> None:
+    kind = arguments.pop('make', None)
+    if kind not in MAKERS:
+        raise LaunchError(f'data {folder.name}: make must be one of {", ".join(MAKERS)}, got {kind!r}')
+    try:
+        MAKERS[kind](folder, **arguments)
+    except (ValueError, TypeError, OSError) as error:
+        raise LaunchError(f'data {folder.name}: {error}') from None
+
+
+def _check_keys(where: object, found: Mapping, needed: set[str], allowed: set[str]) -> None:
+    if missing := needed - set(found):
+        raise LaunchError(f'{where} lacks {", ".join(sorted(missing))}')
+    if unknown := set(found) - needed - allowed:
+        known = ', '.join(sorted(needed | allowed))
+        raise LaunchError(f'{where}: unknown {", ".join(sorted(unknown))}; known are {known}')
