@@ -27,12 +27,16 @@ class LaunchError(Exception):
     """What keeps a tool from starting, in one sentence for its user."""
 
 
-def run(main: Callable[[], None]) -> None:
-    """Call ``main``; an error that is the user's to mend ends the process with exit code 1 and that one sentence."""
+def run(main: Callable[[], None], name: str) -> None:
+    """Call ``main``; an error that is the user's to mend ends the process with exit code 1 and that one sentence.
+
+    Args:
+        name: of the command, with which the sentence begins.
+    """
     try:
         main()
     except (LaunchError, CheckpointError) as error:
-        raise SystemExit(f'{Path(sys.argv[0]).name}: {error}') from None
+        raise SystemExit(f'{name}: {error}') from None
     finally:
         # a process that ends with the threads of gloo still running may abort
         if torch.distributed.is_available() and torch.distributed.is_initialized():

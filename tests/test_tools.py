@@ -371,7 +371,7 @@ def test_a_deployed_checkpoint_gives_the_same_numbers(workspace, trained):
     source = last_checkpoint(work_dir)
     done = tool(workspace, 'deploy_checkpoint.py', config, source, 'deployed.safetensors')
     command_line = done.stdout.splitlines()[-1].split()
-    assert command_line[:2] == ['python', 'tools/test.py']
+    assert command_line[:2] == ['lkdense', 'test']
     merged = tool(workspace, 'test.py', *command_line[2:])
     plain = tool(workspace, 'test.py', config, source)
     assert merged.stdout.splitlines()[-1] == plain.stdout.splitlines()[-1]

@@ -188,4 +188,4 @@ def newest(folder: Path, pattern: str) -> Path:
 
 
 if __name__ == '__main__':
-    launch.run(main)
+    launch.run(main, 'demo.py')

@@ -312,4 +312,4 @@ def cpuinfo() -> list[str]:
 
 
 if __name__ == '__main__':
-    launch.run(main)
+    launch.run(main, 'model_zoo.py')

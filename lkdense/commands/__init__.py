@@ -9,11 +9,21 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from .. import launch
+from .. import __version__, launch
 
 # verb: module of this package and its line in the help
 COMMANDS = {
+    'train': ('train', 'train the model of a config'),
+    'test': ('test', 'evaluate a checkpoint: mIoU, mAP or accuracy'),
+    'predict': ('predict', 'segment or detect in images, folders and videos'),
     'check-data': ('check_data', 'what is wrong with the data of a config'),
+    'synthesize': ('synthesize', 'small synthetic data in the layouts of real sets'),
+    'erf': ('erf', 'effective receptive fields, side by side'),
+    'complexity': ('complexity', 'parameters, multiply-adds, seconds and memory'),
+    'sparsity': ('sparsity', 'how sparse a checkpoint is'),
+    'convert': ('convert', "the authors' checkpoint under our names"),
+    'deploy': ('deploy', 'merge the parallel branches in a checkpoint'),
+    'export': ('export', 'an ONNX graph of a segmentor or a backbone'),
 }
 
 
@@ -31,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         description='Large-kernel backbones for dense prediction.',
         epilog='\n'.join(['verbs:', *lines, '', 'lkdense VERB --help tells more of each, with an example']),
     )
+    parser.add_argument('--version', action='version', version=f'lkdense {__version__}')
     parser.add_argument('verb', metavar='VERB', choices=COMMANDS, help='one of those below')
     parser.parse_args(argv[:1])
 
@@ -42,4 +53,4 @@ def run(verb: str, argv: Sequence[str] | None = None, prog: str | None = None) -
         prog=prog, description=command.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     command.add_arguments(parser)
-    launch.run(lambda: command.main(parser.parse_args(argv)))
+    launch.run(lambda: command.main(parser.parse_args(argv)), parser.prog)

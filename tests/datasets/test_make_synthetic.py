@@ -36,5 +36,5 @@ def test_it_says_what_it_wrote_and_which_data_root_to_put_in_a_config(layout, ca
 
 
 def test_a_wrong_argument_ends_in_one_sentence(call, tmp_path):
-    with pytest.raises(SystemExit, match=r'^make_synthetic: images must be at least 2 .*, got 1$'):
+    with pytest.raises(SystemExit, match=r'^make_synthetic\.py: images must be at least 2 .*, got 1$'):
         call('--layout', 'coco', '--images', 1, '--out', tmp_path)
