@@ -1,0 +1,306 @@
+"""Pictures of a study of kernel sizes. Each kernel has one colour in all of them, from dark blue for the smallest."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from .kernel_study import SIZES, Curve, Gain, Probe
+from .published import PublishedGain
+from .statistics import Interval, mean_interval
+
+INK, GREY, PALE = '#222222', '#7a7a7a', '#d9d9d9'
+MARKERS = {'segmentation': 'o', 'detection': 's', 'classification': 'o'}
+
+
+def kernel_colors(kernels: Sequence[str]) -> dict[str, tuple]:
+    """Return a colour for each kernel, in the order given, smallest first."""
+    return {k: colormaps['plasma'](0.78 * i / max(len(kernels) - 1, 1)) for i, k in enumerate(kernels)}
+
+
+def panel(width: float = 4.6, height: float = 3.5) -> tuple[Figure, Axes]:
+    """Return an empty figure of the size that a phone shows whole, in inches, and its axes."""
+    figure = Figure((width, height), layout='constrained')
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.spines[['top', 'right']].set_visible(False)
+    axes.spines[['left', 'bottom']].set_color(GREY)
+    axes.tick_params(colors=GREY, labelcolor=INK, labelsize=9)
+    axes.grid(color=PALE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def plot_curve(curve: Curve, colors: Mapping[str, tuple]) -> Figure:
+    """Draw a metric against kernel size: a dot a seed, and the mean with its interval."""
+    figure, axes = panel()
+    kernels = list(curve.values)
+    intervals = [mean_interval(curve.values[kernel].values()) for kernel in kernels]
+    axes.axhline(intervals[0].mean, color=GREY, linewidth=0.8, linestyle=(0, (2, 3)))
+    axes.plot(range(len(kernels)), [i.mean for i in intervals], color=PALE, linewidth=1.5, zorder=1.5)
+    for x, (kernel, interval) in enumerate(zip(kernels, intervals)):
+        seeds = list(curve.values[kernel].values())
+        axes.plot(x + _spread(len(seeds)), seeds, 'o', color=colors[kernel], alpha=0.55, markersize=4, mew=0)
+        _mean_and_interval(axes, x, interval, colors[kernel])
+    _limit(axes, 'y', [v for seeds in curve.values.values() for v in seeds.values()], intervals)
+    _kernel_axis(axes, kernels)
+    axes.set_ylabel(f'{curve.setting.metric}, %')
+    _title(axes, curve.setting.task, curve.setting.text())
+    return figure
+
+
+def plot_probe(probe: Probe, colors: Mapping[str, tuple]) -> Figure:
+    """Draw a metric against the distance of the cue: a line a kernel, dots for seeds, chance and the bar to pass."""
+    figure, axes = panel(5.2, 3.7)
+    distances = sorted({distance for by_distance in probe.values.values() for distance in by_distance})
+    ends = []
+    for kernel, by_distance in probe.values.items():
+        there = sorted(by_distance)
+        means = [mean_interval(by_distance[d].values()).mean for d in there]
+        dashes = (0, (4, 2)) if 'strip' in kernel else '-'
+        at = [distances.index(d) for d in there]
+        axes.plot(at, means, color=colors[kernel], linewidth=1.8, linestyle=dashes)
+        for x, d in zip(at, there):
+            seeds = list(by_distance[d].values())
+            axes.plot(x + _spread(len(seeds), 0.05), seeds, 'o', color=colors[kernel], markersize=3.5, mew=0, alpha=0.7)
+        ends.append((at[-1], means[-1], kernel))
+    if probe.chance is not None:
+        for level, words in ((probe.chance, 'chance'), (probe.bar, 'solved above')):
+            axes.axhline(level, color=GREY, linewidth=0.9, linestyle=(0, (2, 3)))
+            axes.annotate(
+                words, (0, level), xycoords=('axes fraction', 'data'), xytext=(3, 3), textcoords='offset points',
+                color=GREY, fontsize=8,
+            )  # fmt: skip
+    _label_ends(axes, ends, colors)
+    axes.set(xlabel='distance of the cue, pixels', ylabel=f'{probe.setting.metric}, %')
+    axes.set_xticks(range(len(distances)), [f'{distance:g}' for distance in distances])
+    axes.set_xlim(-0.3, len(distances) - 0.3)
+    axes.set_ylim(max(0, axes.get_ylim()[0]), max(102, axes.get_ylim()[1]))
+    _title(axes, probe.setting.task, probe.setting.text())
+    return figure
+
+
+def plot_sizes(curves: Mapping[str, Curve]) -> Figure:
+    """Draw box mAP against kernel size for objects of each size, small, medium and large."""
+    figure, axes = panel()
+    kernels = list(next(iter(curves.values())).values)
+    ends = []
+    for size, shade in zip(SIZES, ('#1b9e77', '#d95f02', '#7570b3')):
+        if size not in curves:
+            continue
+        by_kernel = curves[size].values
+        at = [kernels.index(kernel) for kernel in by_kernel if kernel in kernels]
+        intervals = [mean_interval(by_kernel[kernels[x]].values()) for x in at]
+        axes.plot(at, [i.mean for i in intervals], color=shade, linewidth=1.5)
+        for x in at:
+            seeds = list(by_kernel[kernels[x]].values())
+            axes.plot(x + _spread(len(seeds)), seeds, 'o', color=shade, alpha=0.6, markersize=4, mew=0)
+        ends.append((at[-1], intervals[-1].mean, size))
+    _label_ends(axes, ends, dict(zip(SIZES, ('#1b9e77', '#d95f02', '#7570b3'))))
+    _kernel_axis(axes, kernels)
+    setting = next(iter(curves.values())).setting
+    axes.set_ylabel('box mAP, %')
+    _title(axes, 'detection, by size of object', setting.text())
+    return figure
+
+
+def plot_points(
+    points: Sequence[tuple[str, float, float]],
+    colors: Mapping[str, tuple],
+    labels: tuple[str, str],
+    title: tuple[str, str],
+    hollow: Sequence[tuple[str, float, float]] = (),
+) -> Figure:
+    """Draw one figure against another, a dot a network: ``(kernel, x, y)``; the kernel is written at their middle.
+
+    Args:
+        points: of each network.
+        colors: of each kernel.
+        labels: of the axes.
+        title: what it is, and where.
+        hollow: more of them, drawn as rings: the same networks before training.
+    """
+    figure, axes = panel()
+    for style, group in ((dict(mfc='white', mew=1.2), hollow), (dict(mew=0), points)):
+        for kernel, x, y in group:
+            axes.plot(x, y, 'o', color=colors[kernel], markersize=5.5, **style)
+    axes.margins(0.14)
+    middles = {}
+    for kernel, x, y in points:
+        middles.setdefault(kernel, []).append((x, y))
+    places = [(*np.mean(at, axis=0), kernel, colors[kernel]) for kernel, at in middles.items()]
+    axes.set(xlabel=labels[0], ylabel=labels[1])
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    _title(axes, *title)
+    _place(figure, axes, places, [(x, y) for _, x, y in (*points, *hollow)], size=9)
+    return figure
+
+
+def plot_losses(curves: Mapping[tuple[str, int], Sequence], colors: Mapping[str, tuple], title: str) -> Figure:
+    """Draw training losses, a line for each ``(kernel, seed)``; ``curves`` holds pairs of iteration and loss."""
+    figure, axes = panel(5.2, 3.7)
+    ends = {}
+    for (kernel, _), curve in curves.items():
+        iterations, losses = np.transpose(curve)
+        dashes = (0, (4, 2)) if 'strip' in kernel else '-'
+        axes.plot(iterations, losses, color=colors[kernel], linewidth=1, alpha=0.8, linestyle=dashes)
+        ends.setdefault(kernel, []).append((iterations[-1], losses[-1]))
+    _label_ends(axes, [(*np.mean(at, axis=0), kernel) for kernel, at in ends.items()], colors)
+    axes.set(xlabel='iteration', ylabel='training loss')
+    _title(axes, 'training loss', title)
+    return figure
+
+
+def plot_gains(
+    task: str,
+    published: Sequence[PublishedGain],
+    numbers: Mapping[str, int],
+    measured: Sequence[Gain] = (),
+    colors: Mapping[str, tuple] | None = None,
+    share: bool = False,
+) -> Figure:
+    """Draw gains downstream against gains upstream; above the diagonal the dense task gains more.
+
+    Args:
+        task: segmentation or detection.
+        published: gains of others, those of this task; a line joins the kernels of a sweep.
+        numbers: of the sweeps, under which a table names their sources; the points link to them.
+        measured: our own gains, those of this task.
+        colors: of our kernels.
+        share: the gains are percent of the remaining error, not points.
+    """
+    figure, axes = panel(7, 6)
+    taken, places = [], []
+    for sweep, data in dict.fromkeys((gain.sweep, gain.data) for gain in published):
+        ours = [gain for gain in published if (gain.sweep, gain.data) == (sweep, data)]
+        at = [_published_point(gain, share) for gain in ours]
+        if ours[0].differs == 'kernel':
+            axes.plot(*np.transpose([(0, 0), *at]), color=PALE, linewidth=1, zorder=1.2)
+        for gain, (x, y) in zip(ours, at):
+            marker = 'o' if gain.differs == 'kernel' else 'D'
+            face = 'white' if not gain.verified else '#555555' if gain.differs == 'kernel' else '#b5b5b5'
+            dot = axes.scatter([x], [y], s=26 if marker == 'o' else 20, marker=marker, c=face, edgecolors='#555555')
+            dot.set_urls([gain.url])
+            taken.append((x, y))
+        places.append((*at[-1], str(numbers[sweep]), GREY))
+    for gain in measured:
+        x, y = gain.upstream, gain.downstream
+        color = colors[gain.kernel]
+        for ends, style in (((x.low, x.high), 'x'), ((y.low, y.high), 'y')):
+            if np.isfinite(ends).all():
+                line = (ends, (y.mean, y.mean)) if style == 'x' else ((x.mean, x.mean), ends)
+                axes.plot(*line, color=color, linewidth=1.1, alpha=0.5, scalex=False, scaley=False)
+        axes.scatter([x.mean], [y.mean], s=70, marker='*' if gain.largest else 'o', color=[color], zorder=4)
+        taken.append((x.mean, y.mean))
+        places.append((x.mean, y.mean, f'{gain.setting.data} {gain.kernel}', color))
+    _square_limits(axes, taken)
+    axes.axhline(0, color=GREY, linewidth=0.8)
+    axes.axvline(0, color=GREY, linewidth=0.8)
+    axes.axline((0, 0), slope=1, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
+    unit = 'percent of the remaining error' if share else 'points'
+    axes.set(xlabel=f'gain in classification, {unit}', ylabel=f'gain in {task}, {unit}')
+    _title(axes, f'{task} against classification', 'over the smallest kernel; above the dashed line the dense task gains more')
+    _place(figure, axes, places, taken, size=8)
+    return figure
+
+
+def _published_point(gain: PublishedGain, share: bool) -> tuple[float, float]:
+    if not share:
+        return gain.upstream, gain.downstream
+    return 100 * gain.upstream / (100 - gain.upstream_base), 100 * gain.downstream / (100 - gain.downstream_base)
+
+
+def _mean_and_interval(axes: Axes, x: float, interval: Interval, color: tuple) -> None:
+    if interval.count > 1:
+        axes.plot([x, x], [interval.low, interval.high], color=color, linewidth=1.6, solid_capstyle='butt')
+    axes.plot([x - 0.13, x + 0.13], [interval.mean] * 2, color=color, linewidth=2.4, solid_capstyle='butt')
+    axes.annotate(
+        f'{interval.mean:.1f}', (x + 0.16, interval.mean), xytext=(1, 0), textcoords='offset points', va='center',
+        color=color, fontsize=9,
+    )  # fmt: skip
+
+
+def _spread(count: int, width: float = 0.09) -> np.ndarray:
+    return np.linspace(-width, width, count) if count > 1 else np.zeros(1)
+
+
+def _kernel_axis(axes: Axes, kernels: Sequence[str]) -> None:
+    axes.set_xticks(range(len(kernels)), kernels)
+    axes.set_xlim(-0.5, len(kernels) - 0.35)
+    axes.set_xlabel('kernel size')
+    axes.grid(visible=False, axis='x')
+
+
+def _limit(axes: Axes, which: str, values: Sequence[float], intervals: Sequence[Interval]) -> None:
+    """Show all values, and of the intervals as much as leaves the values legible."""
+    low, high = min(values), max(values)
+    room = max(2.5 * (high - low), 1e-3)
+    ends = [end for i in intervals if i.count > 1 for end in (i.low, i.high)] or [low, high]
+    bottom, top = max(min(ends + [low]), low - room), min(max(ends + [high]), high + room)
+    axes.set(**{f'{which}lim': (bottom - 0.08 * (top - bottom), top + 0.08 * (top - bottom))})
+
+
+def _square_limits(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
+    (left, bottom), (right, top) = np.min([(0, 0), *points], axis=0), np.max([(0, 0), *points], axis=0)
+    for name, low, high in (('x', left, right), ('y', bottom, top)):
+        room = 0.09 * max(high - low, 0.1)
+        axes.set(**{f'{name}lim': (low - room, high + room)})
+
+
+def _title(axes: Axes, what: str, where: str) -> None:
+    axes.set_title(f'{what[0].upper()}{what[1:]}', loc='left', fontsize=10.5, fontweight='bold', color=INK, pad=20)
+    axes.annotate(
+        where, (0, 1), xycoords='axes fraction', xytext=(0, 7), textcoords='offset points', fontsize=8.5, color=GREY
+    )
+
+
+def _label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]], colors: Mapping[str, tuple]) -> None:
+    """Write names at the right of the panel, at the height of what they name but never upon each other."""
+    low, high = axes.get_ylim()
+    step = 0.062 * (high - low)
+    height = -np.inf
+    for x, y, name in sorted(ends, key=lambda end: end[1]):
+        height = max(y, height + step)
+        axes.annotate(
+            name, (x, y), xytext=(1.02, height), textcoords=('axes fraction', 'data'), va='center', fontsize=9,
+            color=colors[name], annotation_clip=False,
+        )  # fmt: skip
+
+
+def _place(figure: Figure, axes: Axes, places: Sequence, points: Sequence, size: float) -> None:
+    """Write ``(x, y, text, color)`` beside its point where neither another text nor a point is."""
+    figure.canvas.draw()
+    renderer = figure.canvas.get_renderer()
+    pixel = figure.dpi / 72
+    dots = axes.transData.transform(points)
+    boxes = []
+    for x, y, text, color in places:
+        note = axes.annotate(text, (x, y), xytext=(0, 0), textcoords='offset points', fontsize=size, color=color)
+        width, height = np.array(note.get_window_extent(renderer).size) / pixel
+        note.remove()
+        middle = axes.transData.transform((x, y))
+        best = None
+        for radius in (6, 10, 15, 21):
+            for angle in np.radians([0, 180, 90, 270, 45, 135, 225, 315]):
+                # of the lower left corner, in points
+                shift = np.array([np.cos(angle) * (radius + width / 2), np.sin(angle) * (radius + height / 2)])
+                corner = middle + (shift - np.array([width, height]) / 2) * pixel
+                box = (*corner, *(corner + np.array([width, height]) * pixel))
+                cost = 10 * sum(_overlap(box, other) for other in boxes)
+                cost += 3 * sum(box[0] - 4 < px < box[2] + 4 and box[1] - 4 < py < box[3] + 4 for px, py in dots)
+                cost += 20 * (not axes.bbox.contains(*box[:2]) or not axes.bbox.contains(*box[2:])) + radius / 30
+                if best is None or cost < best[0]:
+                    best = cost, shift, box
+        _, shift, box = best
+        boxes.append(box)
+        axes.annotate(
+            text, (x, y), xytext=shift, textcoords='offset points', fontsize=size, color=color, ha='center', va='center'
+        )
+
+
+def _overlap(box: Sequence[float], other: Sequence[float]) -> bool:
+    return box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]
