@@ -9,7 +9,7 @@ classification that gains are compared with) and ``results``, one for each netwo
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from .statistics import UNDECIDED, Interval, judge, mean_interval, paired, share_of_error
+from .statistics import UNDECIDED, Interval, judge, mean_interval, paired
 
 # task: metrics of the hosts, and their names here
 METRICS = {
@@ -46,7 +46,7 @@ class Curve(NamedTuple):
 
 
 class Gain(NamedTuple):
-    """What ``kernel`` gains over ``base``, the smallest; the upstream part is None where nobody trained a classifier."""
+    """What ``kernel`` gains over ``base``, the smallest; ``upstream`` is None where no classifier was trained."""
 
     setting: Setting
     kernel: str
@@ -59,12 +59,13 @@ class Gain(NamedTuple):
 
     def sentence(self) -> str:
         """The verdict in words, with the figures that it rests on."""
-        place = f'{self.setting.task} on {self.setting.text()}: {self.kernel} over {self.base}'
+        data, _, rest = self.setting.text().partition(', ')
+        place = f'{self.verdict} for {self.setting.task} on {data} ({rest}), {self.kernel} over {self.base}'
         down = f'{self.downstream.text(signed=True)} {self.setting.metric}'
         if self.upstream is None:
-            return f'{self.verdict} for {place}, {down}; no classifier was trained to compare with'
-        against = f'{self.upstream.text(signed=True)} top-1'
-        return f'{self.verdict} for {place}, {down} against {against}, a difference of {self.difference.text(signed=True)}'
+            return f'{place}: {down}; no classifier was trained to compare with'
+        against, difference = self.upstream.text(signed=True), self.difference.text(signed=True)
+        return f'{place}: {down} against {against} top-1, a difference of {difference}'
 
 
 class Probe(NamedTuple):

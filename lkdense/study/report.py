@@ -3,6 +3,8 @@
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +27,7 @@ from ..analysis.kernel_study import (
     Curve,
     Gain,
     Probe,
+    Setting,
     check_study,
     compute_curves,
     compute_gains,
@@ -33,7 +36,7 @@ from ..analysis.kernel_study import (
     percent,
 )
 from ..analysis.published import PublishedGain, load_gains, load_sources
-from ..analysis.statistics import UNDECIDED, Interval, mean_interval, share_of_error
+from ..analysis.statistics import NOT_SUPPORTED, SUPPORTED, UNDECIDED, mean_interval, share_of_error
 
 # measured quantity: its name, unit and size of the unit
 COSTS = {
@@ -85,14 +88,21 @@ def write_report(studies: Iterable[Mapping], folder: Path) -> Path:
     published = load_gains()
     numbers = {sweep: number for number, sweep in enumerate(dict.fromkeys(g.sweep for g in published), 1)}
     pictures = _Pictures(folder)
-    page = _environment().get_template('report.html').render(
-        title=studies[0].get('title', studies[0]['study']) if len(studies) == 1 else 'Kernel size and dense prediction',
-        verdicts=[gain for gain in gains if gain.largest],
-        central=_central(pictures, published, numbers, gains, shares, colors),
-        published=published,
-        numbers=numbers,
-        notes=[(source['title'], source['note']) for source in load_sources() if 'note' in source],
-        studies=[_study(pictures, study, colors) for study in studies],
+    page = (
+        _environment()
+        .get_template('report.html')
+        .render(
+            title=studies[0].get('title', studies[0]['study'])
+            if len(studies) == 1
+            else 'Kernel size and dense prediction',
+            verdicts=[gain for gain in gains if gain.largest],
+            words=(SUPPORTED, NOT_SUPPORTED, UNDECIDED),
+            central=_central(pictures, published, numbers, gains, shares, colors),
+            published=published,
+            numbers=numbers,
+            notes=[(source['title'], source['note']) for source in load_sources() if 'note' in source],
+            studies=[_study(pictures, study, colors) for study in studies],
+        )
     )
     path = folder / 'index.html'
     path.write_text(page, encoding='utf-8')
@@ -104,19 +114,23 @@ class _Pictures:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self.names = set()
 
-    def __call__(self, name: str, caption: str, figure: Figure) -> Picture:
-        name = re.sub(r'[^a-z0-9]+', '_', name.lower()).strip('_')
+    def __call__(self, parts: Iterable[str | None], caption: str, figure: Figure) -> Picture:
+        stem = re.sub(r'[^a-z0-9]+', '_', '_'.join(filter(None, parts)).lower()).strip('_')
+        # settings may differ in what the name leaves out
+        name = next(n for n in chain([stem], (f'{stem}_{i}' for i in count(2))) if n not in self.names)
+        self.names.add(name)
         figure.savefig(self.folder / f'{name}.png', dpi=160)
+        figure.set_layout_engine('none')
         text = io.StringIO()
         with rc_context({'svg.hashsalt': name}):
             figure.savefig(text, format='svg', metadata={'Date': None})
         svg = text.getvalue()
         svg = svg[svg.index('<svg') :]
-        # names within a page are unique, and two figures have the same
+        # a page has every name once, but all figures have the same
         svg = re.sub(r'( id="|url\(#|href="#)', rf'\g<1>{name}-', svg)
-        label = caption.replace('&', '&amp;').replace('"', '&quot;')
-        return Picture(name, caption, svg.replace('<svg ', f'<svg role="img" aria-label="{label}" ', 1))
+        return Picture(name, caption, svg.replace('<svg ', f'<svg role="img" aria-label="{escape(caption)}" ', 1))
 
 
 def _central(
@@ -135,7 +149,7 @@ def _central(
             figure = plot_gains(task, theirs, numbers, ours, colors, share)
             unit = 'percent of the remaining error' if share else 'points'
             caption = f'Gain in {task} against gain in classification, in {unit}'
-            found.append(pictures(f'gains_{task}{"_share" if share else ""}', caption, figure))
+            found.append(pictures(['gains', task, 'share' if share else None], caption, figure))
     return found
 
 
@@ -145,7 +159,8 @@ def _study(pictures: _Pictures, study: Mapping, colors: Mapping[str, tuple]) -> 
     machine = study.get('machine') or {}
     return {
         'title': study.get('title', name),
-        'curves': [_curve(pictures, name, curve, colors) for curve in curves] + _by_size(pictures, study, curves, colors),
+        'curves': [_curve(pictures, name, curve, colors) for curve in curves]
+        + _by_size(pictures, study, curves, colors),
         'probes': [(_probe(pictures, name, probe, colors), probe) for probe in probes],
         'gains': list(zip(gains, compute_gains(study, share_of_error))),
         'erf': _erf(pictures, study, colors),
@@ -162,10 +177,12 @@ def _study(pictures: _Pictures, study: Mapping, colors: Mapping[str, tuple]) -> 
 def _curve(pictures: _Pictures, name: str, curve: Curve, colors: Mapping[str, tuple]) -> Picture:
     setting = curve.setting
     caption = f'{setting.metric} against kernel size, {setting.text()}'
-    return pictures('_'.join(map(str, (name, 'curve', *setting))), caption, plot_curve(curve, colors))
+    return pictures(_name(name, 'curve', setting), caption, plot_curve(curve, colors))
 
 
-def _by_size(pictures: _Pictures, study: Mapping, curves: Sequence[Curve], colors: Mapping[str, tuple]) -> list[Picture]:
+def _by_size(
+    pictures: _Pictures, study: Mapping, curves: Sequence[Curve], colors: Mapping[str, tuple]
+) -> list[Picture]:
     """Of each detector the box mAP by size of object."""
     found = []
     for curve in curves:
@@ -179,17 +196,16 @@ def _by_size(pictures: _Pictures, study: Mapping, curves: Sequence[Curve], color
                     of_size.values.setdefault(result['kernel'], {})[result['seed']] = value
         if by_size:
             caption = f'Box mAP by size of object, {curve.setting.text()}'
-            name = '_'.join(map(str, (study['study'], 'sizes', *curve.setting)))
-            found.append(pictures(name, caption, plot_sizes(by_size)))
+            found.append(pictures(_name(study['study'], 'sizes', curve.setting), caption, plot_sizes(by_size)))
     return found
 
 
 def _probe(pictures: _Pictures, name: str, probe: Probe, colors: Mapping[str, tuple]) -> Picture:
     caption = f'{probe.setting.metric} against the distance of the cue, {probe.setting.text()}'
-    return pictures('_'.join(map(str, (name, 'probe', *probe.setting))), caption, plot_probe(probe, colors))
+    return pictures(_name(name, 'probe', probe.setting), caption, plot_probe(probe, colors))
 
 
-def _of(study: Mapping, setting) -> list[Mapping]:
+def _of(study: Mapping, setting: Setting) -> list[Mapping]:
     """The results behind a curve."""
     return [
         result
@@ -199,7 +215,7 @@ def _of(study: Mapping, setting) -> list[Mapping]:
     ]
 
 
-def _metric(setting) -> str:
+def _metric(setting: Setting) -> str:
     return next(key for key, name in METRICS[setting.task].items() if name == setting.metric)
 
 
@@ -218,13 +234,12 @@ def _erf(pictures: _Pictures, study: Mapping, colors: Mapping[str, tuple]) -> li
         if not measured or not any(points.values()):
             continue
         axis = f'area that holds {threshold:.0%} of the contribution, % of the image'
-        where = f'{curve.setting.text()}; rings: before training' if points[False] else curve.setting.text()
-        figure = plot_points(
-            points[True] or points[False], colors, (axis, f'{curve.setting.metric}, %'),
-            ('accuracy beside receptive field', where), points[False] if points[True] else (),
-        )  # fmt: skip
+        groups = {axis: points[True] or points[False]}
+        title = 'accuracy beside receptive field', curve.setting.text()
+        before = points[False] if points[True] else ()
+        figure = plot_points(groups, colors, f'{curve.setting.metric}, %', title, before)
         caption = f'{curve.setting.metric} beside the effective receptive field, {curve.setting.text()}'
-        found.append(pictures('_'.join(map(str, (study['study'], 'erf', *curve.setting))), caption, figure))
+        found.append(pictures(_name(study['study'], 'erf', curve.setting), caption, figure))
     return found
 
 
@@ -232,35 +247,43 @@ def _costs(pictures: _Pictures, study: Mapping, colors: Mapping[str, tuple]) -> 
     """Of each curve the metric beside what the networks cost."""
     found = []
     for curve in compute_curves(study):
-        for key, (label, unit) in COSTS.items():
-            points = [
+        groups = {
+            label: [
                 (result['kernel'], result[key] / unit, value)
                 for result in _of(study, curve.setting)
                 if result.get(key) and (value := percent(result, _metric(curve.setting))) is not None
             ]
-            if not points:
-                continue
-            title = f'accuracy beside {label.split(",")[0]}', curve.setting.text()
-            figure = plot_points(points, colors, (label, f'{curve.setting.metric}, %'), title)
-            name = '_'.join(map(str, (study['study'], 'cost', key, *curve.setting)))
-            found.append(pictures(name, f'{curve.setting.metric} beside {label}, {curve.setting.text()}', figure))
+            for key, (label, unit) in COSTS.items()
+        }
+        groups = {label: points for label, points in groups.items() if points}
+        if groups:
+            title = 'accuracy beside cost', curve.setting.text()
+            figure = plot_points(groups, colors, f'{curve.setting.metric}, %', title)
+            caption = f'{curve.setting.metric} beside {", ".join(groups)}, {curve.setting.text()}'
+            found.append(pictures(_name(study['study'], 'cost', curve.setting), caption, figure))
     return found
 
 
 def _losses(pictures: _Pictures, study: Mapping, colors: Mapping[str, tuple]) -> list[Picture]:
-    """The training losses, in a picture for each task, data set, head, size and distance."""
-    groups = {}
+    """The training losses, in a picture for each task, data set, head and size, with a panel for each distance."""
+    places = {}
     for result in in_order(study['results']):
         if result.get('curve'):
-            place = [result['task'], result['data'], result['head'], result['family'], '{} x {}'.format(*result['size'])]
-            if result.get('distance') is not None:
-                place.append(f'{result["distance"]:g} px')
-            curves = groups.setdefault(', '.join(filter(None, place)), {})
+            place = result['data'], result['head'], result['family'], '{} x {}'.format(*result['size'])
+            groups = places.setdefault((result['task'], *filter(None, place)), {})
+            distance = result.get('distance')
+            curves = groups.setdefault('' if distance is None else f'{distance:g} pixels', {})
             curves[result['kernel'], result['seed']] = result['curve']
-    return [
-        pictures(f'{study["study"]}_loss_{place}', f'Training loss, {place}', plot_losses(curves, colors, place))
-        for place, curves in groups.items()
-    ]
+    found = []
+    for place, groups in places.items():
+        words = ', '.join(place)
+        figure = plot_losses(groups, colors, words)
+        found.append(pictures([study['study'], 'loss', *place[:-2]], f'Training loss, {words}', figure))
+    return found
+
+
+def _name(study: str, kind: str, setting: Setting) -> list[str | None]:
+    return [study, kind, setting.task, setting.data, setting.head, setting.metric]
 
 
 def _environment() -> jinja2.Environment:
