@@ -20,6 +20,7 @@ COMMANDS = {
     'synthesize': ('synthesize', 'small synthetic data in the layouts of real sets'),
     'erf': ('erf', 'effective receptive fields, side by side'),
     'complexity': ('complexity', 'parameters, multiply-adds, seconds and memory'),
+    'study': ('study', 'kernel-size studies: plan, run, report'),
     'sparsity': ('sparsity', 'how sparse a checkpoint is'),
     'convert': ('convert', "the authors' checkpoint under our names"),
     'deploy': ('deploy', 'merge the parallel branches in a checkpoint'),

@@ -14,17 +14,14 @@ from pathlib import Path
 from mmengine.config import DictAction
 
 from ..launch import LaunchError
-from ..study import read_results, read_study, run_here, run_in_cluster, write_plan
+from ..study import read_results, read_study, run_here, run_in_cluster, write_plan, write_report
 from ..study.cell import is_done
-from ..study.report import write_report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(required=True, metavar='{plan,run,report}')
     plan = verbs.add_parser('plan', help='make the data and the config of every cell')
-    plan.add_argument(
-        'study', metavar='STUDY.yml', type=Path, help='what to vary; lkdense/study/plan.py tells the form'
-    )
+    plan.add_argument('study', metavar='STUDY.yml', type=Path, help='what to vary; lkdense.study.plan has the form')
     plan.add_argument('--out', metavar='DIR', type=Path, required=True, help='folder of everything the study writes')
     plan.set_defaults(step=plan_study)
     run = verbs.add_parser('run', help='train the cells that are not done')

@@ -2,6 +2,7 @@
 
 from .cell import read_results, run_cell
 from .plan import Cell, expand, read_study, write_plan
+from .report import write_report
 from .schedule import run_here, run_in_cluster
 
 __all__ = [
@@ -13,4 +14,5 @@ __all__ = [
     'run_here',
     'run_in_cluster',
     'write_plan',
+    'write_report',
 ]
