@@ -25,7 +25,7 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
+    batch_size=10,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
@@ -56,7 +56,8 @@ model = dict(
         ignore_index=ignored,
         norm_cfg=None,
         align_corners=False,
-        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
+        # most pixels are ignored, and must not count in the mean
+        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0, avg_non_ignore=True),
     ),
     auxiliary_head=None,
 )
@@ -66,6 +67,4 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.05, by_epoch=False, begin=0, end=20),
     dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=20, end=100),
 ]
-default_hooks = dict(
-    logger=dict(interval=10), checkpoint=dict(interval=50, save_best=None, max_keep_ckpts=1), visualization=None
-)
+default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=50, save_best=None, max_keep_ckpts=1))
