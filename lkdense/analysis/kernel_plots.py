@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import ScaledTranslation
 
 from .kernel_study import SIZES, Curve, Gain, Probe, Setting
 from .published import PublishedGain
@@ -184,19 +185,18 @@ def plot_gains(
 
     Args:
         task: segmentation or detection.
-        published: gains of others, those of this task; a line joins the kernels of a sweep.
+        published: gains of others, in one metric of this task; a line joins the kernels of a sweep.
         numbers: of the sweeps, under which a table names their sources; the points link to them.
         measured: our own gains, those of this task.
         colors: of our kernels.
         share: the gains are percent of the remaining error, not points.
     """
-    figure, (axes,) = panels(1, 7, 6)
+    figure, (axes,) = panels(1, 6.4, 5.8)
     taken, places = [], []
     for sweep, data in dict.fromkeys((gain.sweep, gain.data) for gain in published):
         gains = [gain for gain in published if (gain.sweep, gain.data) == (sweep, data)]
         at = [_published_point(gain, share) for gain in gains]
-        row = gains[0].metric == gains[-1].metric and len(gains) > 1
-        if row:
+        if len(gains) > 1:
             axes.plot(*np.transpose([(0, 0), *at]), color=PALE, linewidth=1, zorder=1.2)
         for gain, (x, y) in zip(gains, at):
             alike = gain.differs == 'kernel'
@@ -204,27 +204,31 @@ def plot_gains(
             style = dict(s=26, marker='o') if alike else dict(s=20, marker='D')
             axes.scatter([x], [y], c=face, edgecolors='#555555', linewidths=0.9, **style).set_urls([gain.url])
         taken += at
-        places.append((*at[-1], f'{numbers[sweep]} {sweep}' if row else str(numbers[sweep]), GREY))
+        # what follows the name of the data set is special about the setting
+        name = data.partition(', ')[2] or sweep
+        places.append((*at[-1], f'{numbers[sweep]} {name}' if len(gains) > 1 else str(numbers[sweep]), GREY))
     markers = {}
     for gain in measured:
         setting = gain.setting
         marker = markers.setdefault(_short(setting), 'os^vPX'[len(markers) % 6])
         x, y, color = gain.upstream.mean, gain.downstream.mean, colors[gain.kernel]
         if gain.difference.count > 1:
-            # what the point is above the diagonal, with its interval
+            # how far the point is above the diagonal; several heads have one classifier and so one x
             ends = x + gain.difference.low, x + gain.difference.high
-            axes.plot((x, x), ends, color=color, linewidth=1.4, alpha=0.6, scalex=False, scaley=False)
+            beside = ScaledTranslation((list(markers).index(_short(setting)) * 3 - 1.5) / 72, 0, figure.dpi_scale_trans)
+            style = dict(color=color, linewidth=1.2, alpha=0.6, scalex=False, scaley=False)
+            axes.plot((x, x), ends, transform=axes.transData + beside, **style)
         axes.scatter([x], [y], s=60, marker=marker, color=[color], zorder=4, edgecolors='white', linewidths=0.8)
         taken.append((x, y))
         places.append((x, y, gain.kernel, color))
     for name, marker in markers.items():
-        axes.scatter([], [], s=50, marker=marker, c=INK, label=name)
+        axes.scatter([], [], s=50, marker=marker, c=INK, label=f'measured here: {name}')
     _limits(axes, taken)
     axes.axhline(0, color=GREY, linewidth=0.8)
     axes.axvline(0, color=GREY, linewidth=0.8)
     axes.axline((0, 0), slope=1, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
     if markers:
-        axes.legend(loc='lower right', fontsize=8, title='measured here', title_fontsize=8, edgecolor=PALE)
+        figure.legend(loc='outside lower left', fontsize=8.5, frameon=False, labelcolor=INK)
     unit = 'percent of the remaining error' if share else 'points'
     axes.set(xlabel=f'gain in classification, {unit}', ylabel=f'gain in {task}, {unit}')
     place = 'over the smallest kernel; dashed: both gain the same, above it the dense task gains more'
@@ -299,9 +303,14 @@ def _label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]], colors: Ma
     """Write names at the right of the panel, at the height of what they name but never upon each other."""
     low, high = axes.get_ylim()
     step = 0.062 * (high - low)
-    height = -np.inf
-    for x, y, name in sorted(ends, key=lambda end: end[1]):
-        height = max(y, height + step)
+    ends = sorted(ends, key=lambda end: end[1])
+    heights = [y for _, y, _ in ends]
+    for i in range(1, len(ends)):
+        heights[i] = max(heights[i], heights[i - 1] + step)
+    heights[-1] = min(heights[-1], high)
+    for i in reversed(range(len(ends) - 1)):
+        heights[i] = min(heights[i], heights[i + 1] - step)
+    for (x, y, name), height in zip(ends, heights):
         axes.annotate(
             name, (x, y), xytext=(1.02, height), textcoords=('axes fraction', 'data'), va='center', fontsize=9,
             color=colors[name], annotation_clip=False,

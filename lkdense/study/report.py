@@ -36,7 +36,7 @@ from ..analysis.kernel_study import (
     percent,
 )
 from ..analysis.published import PublishedGain, load_gains, load_sources
-from ..analysis.statistics import NOT_SUPPORTED, SUPPORTED, UNDECIDED, mean_interval, share_of_error
+from ..analysis.statistics import NOT_SUPPORTED, SUPPORTED, UNDECIDED, mean_interval, number, share_of_error
 
 # measured quantity: its name, unit and size of the unit
 COSTS = {
@@ -142,8 +142,9 @@ def _central(
     colors: Mapping[str, tuple],
 ) -> list[Picture]:
     found = []
-    for task in ('segmentation', 'detection'):
-        theirs = [gain for gain in published if gain.task == task]
+    for task, metric in (('segmentation', 'mIoU'), ('detection', 'box mAP')):
+        # mask mAP would lie upon box mAP: it is in the table
+        theirs = [gain for gain in published if (gain.task, gain.metric) == (task, metric)]
         for share, ours in ((False, gains), (True, shares)):
             ours = [gain for gain in ours if gain.setting.task == task and gain.upstream]
             figure = plot_gains(task, theirs, numbers, ours, colors, share)
@@ -233,7 +234,7 @@ def _erf(pictures: _Pictures, study: Mapping, colors: Mapping[str, tuple]) -> li
                 points[erf.get('trained', True)].append((result['kernel'], 100 * erf['ratio'], value))
         if not measured or not any(points.values()):
             continue
-        axis = f'area that holds {threshold:.0%} of the contribution, % of the image'
+        axis = f'area that holds {100 * threshold:g} % of the contribution, % of the image'
         groups = {axis: points[True] or points[False]}
         title = 'accuracy beside receptive field', curve.setting.text()
         before = points[False] if points[True] else ()
@@ -293,5 +294,5 @@ def _environment() -> jinja2.Environment:
     )  # fmt: skip
     environment.filters['gain'] = lambda interval: interval.text(signed=True) if interval else '\N{EM DASH}'
     environment.filters['mean'] = lambda seeds: mean_interval(seeds.values()).text()
-    environment.filters['signed'] = lambda value: f'{value:+.2f}'.replace('-', '\N{MINUS SIGN}')
+    environment.filters['signed'] = lambda value: number(value, 2, signed=True)
     return environment
