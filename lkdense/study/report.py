@@ -34,9 +34,10 @@ from ..analysis.kernel_study import (
     compute_probes,
     in_order,
     percent,
+    size_label,
 )
 from ..analysis.published import PublishedGain, load_gains, load_sources
-from ..analysis.statistics import NOT_SUPPORTED, SUPPORTED, UNDECIDED, mean_interval, number, share_of_error
+from ..analysis.statistics import NOT_SUPPORTED, SUPPORTED, UNDECIDED, number, share_of_error
 
 # measured quantity: its name, unit and size of the unit
 COSTS = {
@@ -47,16 +48,20 @@ COSTS = {
 }
 # hold for any such study
 CONFOUNDS = (
-    'A point of accuracy and a point of mIoU or mAP are not the same thing. The verdicts compare points, because the '
-    'papers do; the figures in percent of the remaining error show what another scale makes of it.',
     'Each interval holds the true value in 95 of 100 cases by itself: of twenty comparisons one misses it by chance.',
     'The seeds differ in initial weights and order of images. Data and recipe are the same, so the intervals say '
     'nothing of how the result would change with another data set or a recipe tuned for each kernel.',
+)
+GAIN_CONFOUND = (
+    'A point of accuracy and a point of mIoU or mAP are not the same thing. The verdicts compare points, because the '
+    'papers do; the figures in percent of the remaining error show what another scale makes of it.'
 )
 PROBE_CONFOUND = (
     'The long-range probe measures reach, on images made for it. It is no evidence about photographs, and no verdict '
     'rests on it.'
 )
+# of the machine, what needs no name
+PLAIN = ('cpu', 'device', 'date')
 
 
 class Picture(NamedTuple):
@@ -82,7 +87,7 @@ def write_report(studies: Iterable[Mapping], folder: Path) -> Path:
         check_study(study)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    colors = kernel_colors(list(dict.fromkeys(r['kernel'] for r in in_order(r for s in studies for r in s['results']))))
+    colors = kernel_colors({result['kernel']: result['reach'] for study in studies for result in study['results']})
     gains = [gain for study in studies for gain in compute_gains(study)]
     shares = [gain for study in studies for gain in compute_gains(study, share_of_error)]
     published = load_gains()
@@ -157,7 +162,9 @@ def _central(
 def _study(pictures: _Pictures, study: Mapping, colors: Mapping[str, tuple]) -> dict:
     curves, probes, gains = compute_curves(study), compute_probes(study), compute_gains(study)
     name = study['study']
-    machine = study.get('machine') or {}
+    machine = (study.get('machine') or {}).items()
+    confounds = [*study.get('confounds', ()), *CONFOUNDS]
+    confounds += [GAIN_CONFOUND] * bool(gains) + [PROBE_CONFOUND] * bool(probes)
     return {
         'title': study.get('title', name),
         'curves': [_curve(pictures, name, curve, colors) for curve in curves]
@@ -169,9 +176,9 @@ def _study(pictures: _Pictures, study: Mapping, colors: Mapping[str, tuple]) -> 
         'losses': _losses(pictures, study, colors),
         'results': in_order(study['results']),
         'metrics': list(dict.fromkeys(key for result in study['results'] for key in result['metrics'])),
-        'machine': ', '.join(f'{key} {value}' for key, value in machine.items()),
+        'machine': ', '.join(str(value) if key in PLAIN else f'{key} {value}' for key, value in machine),
         'recipe': study.get('recipe') or {},
-        'confounds': [*study.get('confounds', ()), *CONFOUNDS, *([PROBE_CONFOUND] if probes else [])],
+        'confounds': confounds,
     }
 
 
@@ -212,7 +219,7 @@ def _of(study: Mapping, setting: Setting) -> list[Mapping]:
         result
         for result in study['results']
         if result.get('distance') is None
-        and (result['family'], result['task'], result['data'], tuple(result['size']), result['head']) == setting[:5]
+        and (result['family'], result['task'], result['data'], size_label(result), result['head']) == setting[:5]
     ]
 
 
@@ -270,16 +277,16 @@ def _losses(pictures: _Pictures, study: Mapping, colors: Mapping[str, tuple]) ->
     places = {}
     for result in in_order(study['results']):
         if result.get('curve'):
-            place = result['data'], result['head'], result['family'], '{} x {}'.format(*result['size'])
-            groups = places.setdefault((result['task'], *filter(None, place)), {})
+            place = result['task'], result['data'], result['head'], result['family'], size_label(result)
+            groups = places.setdefault(place, {})
             distance = result.get('distance')
             curves = groups.setdefault('' if distance is None else f'{distance:g} pixels', {})
             curves[result['kernel'], result['seed']] = result['curve']
     found = []
     for place, groups in places.items():
-        words = ', '.join(place)
+        words = ', '.join(filter(None, place))
         figure = plot_losses(groups, colors, words)
-        found.append(pictures([study['study'], 'loss', *place[:-2]], f'Training loss, {words}', figure))
+        found.append(pictures([study['study'], 'loss', *place[:3]], f'Training loss, {words}', figure))
     return found
 
 
@@ -290,9 +297,9 @@ def _name(study: str, kind: str, setting: Setting) -> list[str | None]:
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader('lkdense.study', '.'), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=jinja2.Undefined,
+        undefined=jinja2.StrictUndefined,
     )  # fmt: skip
     environment.filters['gain'] = lambda interval: interval.text(signed=True) if interval else '\N{EM DASH}'
-    environment.filters['mean'] = lambda seeds: mean_interval(seeds.values()).text()
+    environment.filters['size'] = size_label
     environment.filters['signed'] = lambda value: number(value, 2, signed=True)
     return environment
