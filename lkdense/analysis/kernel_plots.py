@@ -117,7 +117,7 @@ def plot_points(
         rings = before if axes is grid[0] else ()
         for style, dots in ((dict(mfc='white', mew=1.1), rings), (dict(mew=0, alpha=0.75), points)):
             for kernel, x, y in dots:
-                axes.plot(x, y, _marker(kernel), color=colors[kernel], markersize=5, **style)
+                axes.plot(x, y, _marker(kernel), color=colors[kernel], markersize=5, zorder=4, **style)
         axes.margins(0.16)
         axes.set(xlabel=name, ylabel=metric)
         axes.xaxis.set_major_locator(MaxNLocator(4))
@@ -127,8 +127,7 @@ def plot_points(
         places = [(*np.mean(at, axis=0), kernel, colors[kernel]) for kernel, at in middles.items()]
         labels.append((axes, places, [(x, y) for _, x, y in (*points, *rings)]))
     add_title(figure, *title)
-    for axes, places, dots in labels:
-        place_texts(figure, axes, places, dots, size=8.5)
+    place_texts(figure, labels, size=8.5)
     return figure
 
 
@@ -179,7 +178,7 @@ def plot_gains(
             ends = x + gain.difference.low, x + gain.difference.high
             style = dict(color=color, linewidth=1.2, alpha=0.6, scalex=False, scaley=False)
             axes.plot((x, x), ends, transform=axes.transData + shift, **style)
-        axes.scatter([x], [y], s=60, marker=marker, color=[color], zorder=4, edgecolors='white', linewidths=0.8)
+        axes.scatter([x], [y], s=60, marker=marker, color=[color], zorder=5, edgecolors='white', linewidths=0.8)
         taken.append((x, y))
         places.append((x, y, gain.kernel, color))
     for name, marker in {_name(gain.setting): marker for gain, marker, _ in _markers(measured)}.items():
@@ -194,7 +193,7 @@ def plot_gains(
     axes.set(xlabel=f'gain in classification, {unit}', ylabel=f'gain in {task}, {unit}')
     place = 'over the smallest kernel; dashed: both gain the same, above it the dense task gains more'
     add_title(figure, f'{task} against classification', place)
-    place_texts(figure, axes, places, taken, size=8)
+    place_texts(figure, [(axes, places, taken)], size=8)
     return figure
 
 
@@ -210,7 +209,7 @@ def _draw_published(
             alike = gain.differs == 'kernel'
             face = 'white' if not gain.verified else '#555555' if alike else '#bbbbbb'
             style = dict(s=26, marker='o') if alike else dict(s=20, marker='D')
-            axes.scatter([x], [y], c=face, edgecolors='#555555', linewidths=0.9, **style).set_urls([gain.url])
+            axes.scatter([x], [y], c=face, edgecolors='#555555', linewidths=0.9, zorder=4, **style).set_urls([gain.url])
         text = str(numbers[sweep])
         if len(gains) > 1:
             axes.plot(*np.transpose([(0, 0), *at]), color=PALE, linewidth=1, zorder=1.2)
@@ -271,10 +270,11 @@ def _kernel_axis(axes: Axes, kernels: Sequence[str]) -> None:
 def _value_axis(axes: Axes, values: Sequence[float], intervals: Sequence[Interval]) -> None:
     """Show all values, and of the intervals as much as leaves the values legible."""
     low, high = min(values), max(values)
-    room = max(2.5 * (high - low), 1e-3)
+    room = 2.5 * (high - low)
     ends = [end for i in intervals if i.count > 1 for end in (i.low, i.high)]
     bottom, top = max(min([*ends, low]), low - room), min(max([*ends, high]), high + room)
-    axes.set_ylim(bottom - 0.08 * (top - bottom), top + 0.08 * (top - bottom))
+    margin = 0.08 * (top - bottom) or 0.5
+    axes.set_ylim(bottom - margin, top + margin)
 
 
 def _limits(axes: Axes, points: Sequence[tuple[float, float]]) -> None:

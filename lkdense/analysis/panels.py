@@ -62,37 +62,42 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]], colors: Map
         )  # fmt: skip
 
 
-def place_texts(figure: Figure, axes: Axes, places: Sequence, points: Sequence, size: float) -> None:
-    """Write ``(x, y, text, color)`` beside its point where neither another text nor a point is."""
-    figure.canvas.draw()
+def place_texts(figure: Figure, groups: Sequence[tuple[Axes, Sequence, Sequence]], size: float) -> None:
+    """Write texts beside their points, where there is neither another text nor a point; this fixes the layout.
+
+    Args:
+        figure: of the panels, otherwise complete.
+        groups: a panel, its texts ``(x, y, text, color)``, and all of its points ``(x, y)``.
+        size: of the texts, in points.
+    """
+    figure.draw_without_rendering()
+    figure.set_layout_engine('none')
     renderer = figure.canvas.get_renderer()
-    pixel = figure.dpi / 72
-    dots = axes.transData.transform(points)
-    boxes = []
-    for x, y, text, color in places:
-        note = axes.annotate(text, (x, y), xytext=(0, 0), textcoords='offset points', fontsize=size, color=color)
-        width, height = np.array(note.get_window_extent(renderer).size) / pixel
-        note.remove()
-        middle = axes.transData.transform((x, y))
-        best = None
-        for radius in (6, 10, 15, 21):
-            for angle in np.radians([0, 180, 90, 270, 45, 135, 225, 315]):
-                # of the lower left corner, in points
-                shift = np.array([np.cos(angle) * (radius + width / 2), np.sin(angle) * (radius + height / 2)])
-                corner = middle + (shift - np.array([width, height]) / 2) * pixel
-                box = (*corner, *(corner + np.array([width, height]) * pixel))
-                cost = 10 * sum(_overlap(box, other) for other in boxes)
-                cost += 3 * sum(box[0] - 4 < px < box[2] + 4 and box[1] - 4 < py < box[3] + 4 for px, py in dots)
-                cost += 20 * (not axes.bbox.contains(*box[:2]) or not axes.bbox.contains(*box[2:])) + radius / 30
-                if best is None or cost < best[0]:
-                    best = cost, shift, box
-        _, shift, box = best
-        boxes.append(box)
-        axes.annotate(
-            text, (x, y), xytext=shift, textcoords='offset points', ha='center', va='center', fontsize=size,
-            color=color, path_effects=HALO,
-        )  # fmt: skip
+    for axes, texts, points in groups:
+        dots = axes.transData.transform(points) * 72 / figure.dpi
+        panel = np.array(axes.bbox.extents) * 72 / figure.dpi
+        taken = []
+        for x, y, text, color in texts:
+            style = dict(textcoords='offset points', fontsize=size, color=color, ha='center', va='center')
+            note = axes.annotate(text, (x, y), xytext=(0, 0), path_effects=HALO, **style)
+            half = np.array(note.get_window_extent(renderer).size) * 36 / figure.dpi
+            middle = axes.transData.transform((x, y)) * 72 / figure.dpi
+            shifts = [
+                np.array([np.cos(angle), np.sin(angle)]) * (radius + half)
+                for radius in (6, 10, 15, 21)
+                for angle in np.radians([0, 180, 90, 270, 45, 135, 225, 315])
+            ]
+            boxes = [np.concatenate([middle + shift - half, middle + shift + half]) for shift in shifts]
+            # the first places are the nearest
+            costs = [_hidden(box, taken, dots, panel) + rank / 100 for rank, box in enumerate(boxes)]
+            best = int(np.argmin(costs))
+            taken.append(boxes[best])
+            note.set_position(shifts[best])
 
 
-def _overlap(box: Sequence[float], other: Sequence[float]) -> bool:
-    return box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]
+def _hidden(box: np.ndarray, texts: Sequence[np.ndarray], dots: np.ndarray, panel: np.ndarray) -> float:
+    """How bad it is to write in a box ``(left, bottom, right, top)``: what it would lie on, and whether it leaves."""
+    crossed = sum((box[:2] < other[2:]).all() and (other[:2] < box[2:]).all() for other in texts)
+    inside = ((box[:2] - 4 < dots) & (dots < box[2:] + 4)).all(1).sum()
+    outside = (box[:2] < panel[:2]).any() or (box[2:] > panel[2:]).any()
+    return 10 * crossed + 3 * inside + 20 * outside

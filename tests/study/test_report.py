@@ -34,7 +34,7 @@ def cell(kernel, task, data, seed, metrics, **others) -> dict:
 
 @pytest.fixture(scope='module')
 def full() -> dict:
-    """Of two seeds, with all that a study may hold: segmentation gains 3 points, classification 1, detection nothing."""
+    """Of two seeds, with all that a study may hold: segmentation gains 3 points, classification 1, detection none."""
     results = []
     for kernel, seed in product(KERNELS, (0, 1)):
         larger = kernel != '7'
