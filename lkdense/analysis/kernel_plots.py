@@ -32,7 +32,8 @@ def plot_curve(curve: Curve, colors: Mapping[str, tuple]) -> Figure:
     kernels = list(curve.values)
     intervals = [mean_interval(curve.values[kernel].values()) for kernel in kernels]
     axes.axhline(intervals[0].mean, color=GREY, linewidth=0.8, linestyle=(0, (2, 3)))
-    axes.plot(range(len(kernels)), [i.mean for i in intervals], color=PALE, linewidth=1.5, zorder=1.5)
+    squares = [(x, i.mean) for x, (k, i) in enumerate(zip(kernels, intervals)) if 'strip' not in k]
+    axes.plot(*np.transpose(squares or [(0, intervals[0].mean)]), color=PALE, linewidth=1.5, zorder=1.5)
     for x, (kernel, interval) in enumerate(zip(kernels, intervals)):
         _seeds(axes, x, list(curve.values[kernel].values()), colors[kernel], _marker(kernel))
         _mean_and_interval(axes, x, interval, colors[kernel])

@@ -90,3 +90,22 @@ def test_files_are_whole():
         known = {'reach', 'upstream', 'unverified', 'source', 'images_per_second', *source['downstream']}
         known |= {'parameters', 'macs', 'seg_parameters', 'seg_macs'}
         assert all(set(row) <= known for row in rows.values()), source['title']
+
+
+def above(task: str, metric: str, differs: str, scale) -> list[int]:
+    """Of the verified gains: how many are above the diagonal, on it, and below."""
+    chosen = [g for g in GAINS if (g.task, g.metric, g.differs, g.verified) == (task, metric, differs, True)]
+    signs = [round(scale(g.downstream, g.downstream_base) - scale(g.upstream, g.upstream_base), 9) for g in chosen]
+    return [sum(s > 0 for s in signs), sum(s == 0 for s in signs), sum(s < 0 for s in signs)]
+
+
+def test_what_docs_claim_counts():
+    def points(gain, base):
+        return gain
+
+    def share(gain, base):
+        return gain / (100 - base)
+
+    assert above('segmentation', 'mIoU', 'kernel', points) == [21, 2, 2]
+    assert above('detection', 'box mAP', 'kernel', share) == [4, 0, 3]
+    assert above('detection', 'box mAP', 'network', share) == [4, 0, 5]
