@@ -193,6 +193,7 @@ def plot_gains(
     unit = 'percent of the remaining error' if share else 'points'
     axes.set(xlabel=f'gain in classification, {unit}', ylabel=f'gain in {task}, {unit}')
     place = 'over the smallest kernel; dashed: both gain the same, above it the dense task gains more'
+    place += '' if measured else '; all published by others'
     add_title(figure, f'{task} against classification', place)
     place_texts(figure, [(axes, places, taken)], size=8)
     return figure
@@ -214,8 +215,8 @@ def _draw_published(
         text = str(numbers[sweep])
         if len(gains) > 1:
             axes.plot(*np.transpose([(0, 0), *at]), color=PALE, linewidth=1, zorder=1.2)
-            # what follows the name of the data set is special about the setting
-            text += f' {data.partition(", ")[2] or sweep}'
+            # what follows the name of the data set is a variant, which the list of sources explains
+            text += '' if ', ' in gains[0].data else f' {sweep}'
         taken += at
         places.append((*at[-1], text, GREY))
     return taken, places
