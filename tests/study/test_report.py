@@ -156,10 +156,13 @@ def test_every_kind_of_picture_is_there_and_shows_something(page):
         assert 0.005 < (picture < 200).mean() < 0.5, name
 
 
-def test_a_study_of_one_training_makes_a_page(tmp_path):
+def test_studies_with_one_training_and_with_none_make_a_page(tmp_path):
     result = cell('7', 'segmentation', 'camvid', 0, {'mIoU': 20.0})
-    page = write_report([{'study': 'smallest', 'results': [result]}], tmp_path / 'new' / 'folder')
-    assert 'Nothing was measured that could decide it' in page.read_text()
+    studies = [{'study': 'smallest', 'results': [result]}, {'study': 'planned', 'results': []}]
+    text = write_report(studies, tmp_path / 'new' / 'folder').read_text()
+    assert 'Nothing was measured that could decide it' in text
+    assert '1 training<' in text
+    assert '0 trainings<' in text
 
 
 def test_without_a_study_the_page_shows_what_is_published(tmp_path):
