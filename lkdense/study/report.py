@@ -57,7 +57,7 @@ def write_report(studies: Iterable[Mapping], folder: Path) -> Path:
         'central': pictures.gains(published, numbers, gains, shares),
         'published': published,
         'numbers': numbers,
-        'notes': [(source['title'], source['note']) for source in load_sources() if 'note' in source],
+        'sources': load_sources(),
         'studies': [_study(pictures, study) for study in studies],
     }
     path = folder / 'index.html'

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lkdense.analysis.published import load_sources
 from lkdense.study.report import write_report
 
 KERNELS = {'7': 7, '31': 31, '31 strips': 31}
@@ -171,6 +172,8 @@ def test_without_a_study_the_page_shows_what_is_published(tmp_path):
         'gains_detection.png', 'gains_detection_share.png', 'gains_segmentation.png', 'gains_segmentation_share.png'
     ]  # fmt: skip
     assert 'measured here' not in page.read_text()
+    # every sweep of the files is somewhere on it
+    assert all(sweep['name'] in page.read_text() for source in load_sources() for sweep in source['sweeps'])
 
 
 def test_a_study_that_lacks_something_is_an_error(full, tmp_path):
