@@ -20,7 +20,7 @@ ALLOWED = {
     'lkdense.enlarge': {'torch', 'lkdense.layers'},
     'lkdense.classification': {'torch', 'numpy', 'mmengine', 'PIL'},
     'lkdense.backbones': {'torch', 'mmengine', 'lkdense.layers', 'lkdense.checkpoint', 'lkdense.checkpoint_file'},
-    'lkdense.analysis': {'torch', 'numpy', 'matplotlib'},
+    'lkdense.analysis': {'torch', 'numpy', 'matplotlib', 'yaml'},
     'lkdense.engine': {'torch', 'numpy', 'mmengine', 'lkdense'},
 }
 

@@ -56,7 +56,8 @@ def metadata(wheel):
 
 def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel):
     code = {name for name in wheel.namelist() if '.dist-info/' not in name}
-    package = {path.relative_to(ROOT).as_posix() for path in (ROOT / 'lkdense').rglob('*.py')}
+    files = [path for suffix in ('py', 'yml', 'html') for path in (ROOT / 'lkdense').rglob(f'*.{suffix}')]
+    package = {path.relative_to(ROOT).as_posix() for path in files}
     configs = {f'lkdense/{path.relative_to(ROOT).as_posix()}' for path in (ROOT / 'configs').rglob('*.py')}
     assert code == package | configs
     assert any(name.endswith('/LICENSE') for name in wheel.namelist())

@@ -1,47 +1,29 @@
-"""Pictures of a study of kernel sizes. Each kernel has one colour in all of them, from dark blue for the smallest."""
+"""Pictures of a study of kernel sizes.
 
-import textwrap
+Each size has one colour in all of them, from dark blue for the smallest to orange; strips are dashed lines or diamonds.
+"""
+
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import ScaledTranslation
 
 from .kernel_study import SIZES, Curve, Gain, Probe, Setting
+from .panels import GREY, HALO, INK, PALE, add_title, label_ends, panels, place_texts
 from .published import PublishedGain
 from .statistics import Interval, mean_interval
 
-INK, GREY, PALE = '#222222', '#7a7a7a', '#d9d9d9'
 SIZE_COLORS = dict(zip(SIZES, ('#1b9e77', '#d95f02', '#7570b3')))
-# behind text that may lie on lines
-HALO = [withStroke(linewidth=2.5, foreground='white')]
 
 
-def kernel_colors(kernels: Sequence[str]) -> dict[str, tuple]:
-    """Return a colour for each kernel, in the order given, smallest first."""
-    return {k: colormaps['plasma'](0.78 * i / max(len(kernels) - 1, 1)) for i, k in enumerate(kernels)}
-
-
-def panels(count: int = 1, width: float = 4.6, height: float = 3.5) -> tuple[Figure, list[Axes]]:
-    """Return an empty figure of the size that a phone shows whole, in inches, and ``count`` axes in two columns."""
-    columns = min(count, 2)
-    rows = -(-count // columns)
-    figure = Figure((width, height * rows), layout='constrained')
-    FigureCanvasAgg(figure)
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat[count:]:
-        axes.remove()
-    for axes in grid.flat[:count]:
-        axes.spines[['top', 'right']].set_visible(False)
-        axes.spines[['left', 'bottom']].set_color(GREY)
-        axes.tick_params(colors=GREY, labelcolor=INK, labelsize=9)
-        axes.grid(color=PALE, linewidth=0.6)
-        axes.set_axisbelow(True)
-    return figure, list(grid.flat[:count])
+def kernel_colors(reach: Mapping[str, float]) -> dict[str, tuple]:
+    """Return a colour for each kernel, by its rank in reach: strips have that of the square."""
+    ranks = {r: i / max(len(set(reach.values())) - 1, 1) for i, r in enumerate(sorted(set(reach.values())))}
+    return {kernel: colormaps['plasma'](0.78 * ranks[r]) for kernel, r in reach.items()}
 
 
 def plot_curve(curve: Curve, colors: Mapping[str, tuple]) -> Figure:
@@ -50,15 +32,15 @@ def plot_curve(curve: Curve, colors: Mapping[str, tuple]) -> Figure:
     kernels = list(curve.values)
     intervals = [mean_interval(curve.values[kernel].values()) for kernel in kernels]
     axes.axhline(intervals[0].mean, color=GREY, linewidth=0.8, linestyle=(0, (2, 3)))
-    axes.plot(range(len(kernels)), [i.mean for i in intervals], color=PALE, linewidth=1.5, zorder=1.5)
+    squares = [(x, i.mean) for x, (k, i) in enumerate(zip(kernels, intervals)) if 'strip' not in k]
+    axes.plot(*np.transpose(squares or [(0, intervals[0].mean)]), color=PALE, linewidth=1.5, zorder=1.5)
     for x, (kernel, interval) in enumerate(zip(kernels, intervals)):
-        seeds = list(curve.values[kernel].values())
-        axes.plot(x + _spread(len(seeds)), seeds, 'o', color=colors[kernel], alpha=0.55, markersize=4, mew=0)
+        _seeds(axes, x, list(curve.values[kernel].values()), colors[kernel], _marker(kernel))
         _mean_and_interval(axes, x, interval, colors[kernel])
     _value_axis(axes, [v for seeds in curve.values.values() for v in seeds.values()], intervals)
     _kernel_axis(axes, kernels)
     axes.set_ylabel(f'{curve.setting.metric}, %')
-    _title(figure, curve.setting.task, curve.setting.text())
+    add_title(figure, curve.setting.task, curve.setting.text())
     return figure
 
 
@@ -73,8 +55,7 @@ def plot_probe(probe: Probe, colors: Mapping[str, tuple]) -> Figure:
         at = [distances.index(d) for d in there]
         axes.plot(at, means, color=colors[kernel], linewidth=1.8, linestyle=_dashes(kernel))
         for x, d in zip(at, there):
-            seeds = list(by_distance[d].values())
-            axes.plot(x + _spread(len(seeds), 0.05), seeds, 'o', color=colors[kernel], markersize=3.5, mew=0, alpha=0.7)
+            _seeds(axes, x, list(by_distance[d].values()), colors[kernel], _marker(kernel))
         ends.append((at[-1], means[-1], kernel))
     if probe.chance is not None:
         for level, words in ((probe.chance, 'chance'), (probe.bar, 'solved above')):
@@ -83,12 +64,12 @@ def plot_probe(probe: Probe, colors: Mapping[str, tuple]) -> Figure:
                 words, (0, level), xycoords=('axes fraction', 'data'), xytext=(3, 3), textcoords='offset points',
                 color=GREY, fontsize=8,
             )  # fmt: skip
-    _label_ends(axes, ends, colors)
+    label_ends(axes, ends, colors)
     axes.set(xlabel='distance of the cue, pixels', ylabel=f'{probe.setting.metric}, %')
     axes.set_xticks(range(len(distances)), [f'{distance:g}' for distance in distances])
     axes.set_xlim(-0.3, len(distances) - 0.3)
     axes.set_ylim(max(0, axes.get_ylim()[0]), max(102, axes.get_ylim()[1]))
-    _title(figure, probe.setting.task, probe.setting.text())
+    add_title(figure, probe.setting.task, probe.setting.text())
     return figure
 
 
@@ -105,14 +86,13 @@ def plot_sizes(curves: Mapping[str, Curve]) -> Figure:
         intervals = [mean_interval(by_kernel[kernels[x]].values()) for x in at]
         axes.plot(at, [i.mean for i in intervals], color=shade, linewidth=1.5)
         for x in at:
-            seeds = list(by_kernel[kernels[x]].values())
-            axes.plot(x + _spread(len(seeds)), seeds, 'o', color=shade, alpha=0.6, markersize=4, mew=0)
+            _seeds(axes, x, list(by_kernel[kernels[x]].values()), shade, 'o')
         ends.append((at[-1], intervals[-1].mean, size))
-    _label_ends(axes, ends, SIZE_COLORS)
+    label_ends(axes, ends, SIZE_COLORS)
     _kernel_axis(axes, kernels)
     setting = next(iter(curves.values())).setting
     axes.set_ylabel('box mAP, %')
-    _title(figure, 'detection, by size of object', setting.text())
+    add_title(figure, 'detection, by size of object', setting.text())
     return figure
 
 
@@ -138,7 +118,7 @@ def plot_points(
         rings = before if axes is grid[0] else ()
         for style, dots in ((dict(mfc='white', mew=1.1), rings), (dict(mew=0, alpha=0.75), points)):
             for kernel, x, y in dots:
-                axes.plot(x, y, 'o', color=colors[kernel], markersize=5, **style)
+                axes.plot(x, y, _marker(kernel), color=colors[kernel], markersize=5, zorder=4, **style)
         axes.margins(0.16)
         axes.set(xlabel=name, ylabel=metric)
         axes.xaxis.set_major_locator(MaxNLocator(4))
@@ -147,9 +127,8 @@ def plot_points(
             middles.setdefault(kernel, []).append((x, y))
         places = [(*np.mean(at, axis=0), kernel, colors[kernel]) for kernel, at in middles.items()]
         labels.append((axes, places, [(x, y) for _, x, y in (*points, *rings)]))
-    _title(figure, *title)
-    for axes, places, dots in labels:
-        _place(figure, axes, places, dots, size=8.5)
+    add_title(figure, *title)
+    place_texts(figure, labels, size=8.5)
     return figure
 
 
@@ -164,11 +143,11 @@ def plot_losses(
             iterations, losses = np.transpose(curve)
             axes.plot(iterations, losses, color=colors[kernel], linewidth=1, alpha=0.8, linestyle=_dashes(kernel))
             ends.setdefault(kernel, []).append((iterations[-1], losses[-1]))
-        _label_ends(axes, [(*np.mean(at, axis=0), kernel) for kernel, at in ends.items()], colors)
+        label_ends(axes, [(*np.mean(at, axis=0), kernel) for kernel, at in ends.items()], colors)
         axes.set(xlabel='iteration', ylabel='training loss')
         if name:
             axes.set_title(name, fontsize=9, color=INK, loc='left')
-    _title(figure, 'training loss', title)
+    add_title(figure, 'training loss', title)
     return figure
 
 
@@ -184,57 +163,74 @@ def plot_gains(
 
     Args:
         task: segmentation or detection.
-        published: gains of others, those of this task; a line joins the kernels of a sweep.
+        published: gains of others, in one metric of this task; a line joins the kernels of a sweep.
         numbers: of the sweeps, under which a table names their sources; the points link to them.
         measured: our own gains, those of this task.
         colors: of our kernels.
         share: the gains are percent of the remaining error, not points.
     """
-    figure, (axes,) = panels(1, 7, 6)
-    taken, places = [], []
-    for sweep, data in dict.fromkeys((gain.sweep, gain.data) for gain in published):
-        gains = [gain for gain in published if (gain.sweep, gain.data) == (sweep, data)]
-        at = [_published_point(gain, share) for gain in gains]
-        row = gains[0].metric == gains[-1].metric and len(gains) > 1
-        if row:
-            axes.plot(*np.transpose([(0, 0), *at]), color=PALE, linewidth=1, zorder=1.2)
-        for gain, (x, y) in zip(gains, at):
-            alike = gain.differs == 'kernel'
-            face = 'white' if not gain.verified else '#555555' if alike else '#bbbbbb'
-            style = dict(s=26, marker='o') if alike else dict(s=20, marker='D')
-            axes.scatter([x], [y], c=face, edgecolors='#555555', linewidths=0.9, **style).set_urls([gain.url])
-        taken += at
-        places.append((*at[-1], f'{numbers[sweep]} {sweep}' if row else str(numbers[sweep]), GREY))
-    markers = {}
-    for gain in measured:
-        setting = gain.setting
-        marker = markers.setdefault(_short(setting), 'os^vPX'[len(markers) % 6])
+    figure, (axes,) = panels(1, 6.4, 5.8)
+    taken, places = _draw_published(axes, published, numbers, share)
+    for gain, marker, beside in _markers(measured):
         x, y, color = gain.upstream.mean, gain.downstream.mean, colors[gain.kernel]
         if gain.difference.count > 1:
-            # what the point is above the diagonal, with its interval
+            # how far the point is above the diagonal; several heads have one classifier and so one x
+            shift = ScaledTranslation(beside / 72, 0, figure.dpi_scale_trans)
             ends = x + gain.difference.low, x + gain.difference.high
-            axes.plot((x, x), ends, color=color, linewidth=1.4, alpha=0.6, scalex=False, scaley=False)
-        axes.scatter([x], [y], s=60, marker=marker, color=[color], zorder=4, edgecolors='white', linewidths=0.8)
+            style = dict(color=color, linewidth=1.2, alpha=0.6, scalex=False, scaley=False)
+            axes.plot((x, x), ends, transform=axes.transData + shift, **style)
+        axes.scatter([x], [y], s=60, marker=marker, color=[color], zorder=5, edgecolors='white', linewidths=0.8)
         taken.append((x, y))
         places.append((x, y, gain.kernel, color))
-    for name, marker in markers.items():
-        axes.scatter([], [], s=50, marker=marker, c=INK, label=name)
+    for name, marker in {_name(gain.setting): marker for gain, marker, _ in _markers(measured)}.items():
+        axes.scatter([], [], s=50, marker=marker, c=INK, label=f'measured here: {name}')
+    if measured:
+        figure.legend(loc='outside lower left', fontsize=8.5, frameon=False, labelcolor=INK)
     _limits(axes, taken)
     axes.axhline(0, color=GREY, linewidth=0.8)
     axes.axvline(0, color=GREY, linewidth=0.8)
     axes.axline((0, 0), slope=1, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
-    if markers:
-        axes.legend(loc='lower right', fontsize=8, title='measured here', title_fontsize=8, edgecolor=PALE)
     unit = 'percent of the remaining error' if share else 'points'
     axes.set(xlabel=f'gain in classification, {unit}', ylabel=f'gain in {task}, {unit}')
     place = 'over the smallest kernel; dashed: both gain the same, above it the dense task gains more'
-    _title(figure, f'{task} against classification', place)
-    _place(figure, axes, places, taken, size=8)
+    place += '' if measured else '; all published by others'
+    add_title(figure, f'{task} against classification', place)
+    place_texts(figure, [(axes, places, taken)], size=8)
     return figure
 
 
-def _short(setting: Setting) -> str:
-    return ', '.join(filter(None, [setting.family, setting.data, setting.head, setting.metric]))
+def _draw_published(
+    axes: Axes, published: Sequence[PublishedGain], numbers: Mapping[str, int], share: bool
+) -> tuple[list, list]:
+    """Draw the points of others; return them, and their texts with places and colours."""
+    taken, places = [], []
+    for sweep, data in dict.fromkeys((gain.sweep, gain.data) for gain in published):
+        gains = [gain for gain in published if (gain.sweep, gain.data) == (sweep, data)]
+        at = [_published_point(gain, share) for gain in gains]
+        for gain, (x, y) in zip(gains, at):
+            alike = gain.differs == 'kernel'
+            face = 'white' if not gain.verified else '#555555' if alike else '#bbbbbb'
+            style = dict(s=26, marker='o') if alike else dict(s=20, marker='D')
+            axes.scatter([x], [y], c=face, edgecolors='#555555', linewidths=0.9, zorder=4, **style).set_urls([gain.url])
+        text = str(numbers[sweep])
+        if len(gains) > 1:
+            axes.plot(*np.transpose([(0, 0), *at]), color=PALE, linewidth=1, zorder=1.2)
+            # what follows the name of the data set is a variant, which the list of sources explains
+            text += '' if ', ' in gains[0].data else f' {sweep}'
+        taken += at
+        places.append((*at[-1], text, GREY))
+    return taken, places
+
+
+def _markers(measured: Sequence[Gain]) -> list[tuple[Gain, str, float]]:
+    """Give each gain the marker of its setting, and how far its interval is drawn beside it, in points."""
+    settings = list(dict.fromkeys(gain.setting for gain in measured))
+    ranks = [settings.index(gain.setting) for gain in measured]
+    return [(gain, 'os^vPX'[rank % 6], 3 * rank - 1.5) for gain, rank in zip(measured, ranks)]
+
+
+def _name(setting: Setting) -> str:
+    return f'{setting.metric}, {setting.text()}'
 
 
 def _published_point(gain: PublishedGain, share: bool) -> tuple[float, float]:
@@ -257,8 +253,13 @@ def _dashes(kernel: str) -> tuple | str:
     return (0, (4, 2)) if 'strip' in kernel else '-'
 
 
-def _spread(count: int, width: float = 0.09) -> np.ndarray:
-    return np.linspace(-width, width, count) if count > 1 else np.zeros(1)
+def _marker(kernel: str) -> str:
+    return 'D' if 'strip' in kernel else 'o'
+
+
+def _seeds(axes: Axes, x: float, values: Sequence[float], color: tuple | str, marker: str) -> None:
+    beside = np.linspace(-0.07, 0.07, len(values)) if len(values) > 1 else np.zeros(1)
+    axes.plot(x + beside, values, marker, color=color, alpha=0.6, markersize=4, mew=0)
 
 
 def _kernel_axis(axes: Axes, kernels: Sequence[str]) -> None:
@@ -271,74 +272,14 @@ def _kernel_axis(axes: Axes, kernels: Sequence[str]) -> None:
 def _value_axis(axes: Axes, values: Sequence[float], intervals: Sequence[Interval]) -> None:
     """Show all values, and of the intervals as much as leaves the values legible."""
     low, high = min(values), max(values)
-    room = max(2.5 * (high - low), 1e-3)
+    room = 2.5 * (high - low)
     ends = [end for i in intervals if i.count > 1 for end in (i.low, i.high)]
     bottom, top = max(min([*ends, low]), low - room), min(max([*ends, high]), high + room)
-    axes.set_ylim(bottom - 0.08 * (top - bottom), top + 0.08 * (top - bottom))
+    margin = 0.08 * (top - bottom) or 0.5
+    axes.set_ylim(bottom - margin, top + margin)
 
 
 def _limits(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
     (left, bottom), (right, top) = np.min([(0, 0), *points], axis=0), np.max([(0, 0), *points], axis=0)
     x, y = 0.09 * max(right - left, 0.1), 0.09 * max(top - bottom, 0.1)
     axes.set(xlim=(left - x, right + x), ylim=(bottom - y, top + y))
-
-
-def _title(figure: Figure, what: str, where: str) -> None:
-    height = 72 * figure.get_figheight()
-    where = textwrap.fill(where, int(15 * figure.get_figwidth()))
-    # an empty one takes the room, because one text cannot have two fonts
-    figure.suptitle('\n' * (1 + where.count('\n')) + ' ', fontsize=11)
-    place = dict(x=0.02, va='top', ha='left')
-    figure.text(
-        y=1 - 6 / height, s=f'{what[0].upper()}{what[1:]}', fontsize=10.5, fontweight='bold', color=INK, **place
-    )
-    figure.text(y=1 - 21 / height, s=where, fontsize=8.5, color=GREY, **place)
-
-
-def _label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]], colors: Mapping[str, tuple]) -> None:
-    """Write names at the right of the panel, at the height of what they name but never upon each other."""
-    low, high = axes.get_ylim()
-    step = 0.062 * (high - low)
-    height = -np.inf
-    for x, y, name in sorted(ends, key=lambda end: end[1]):
-        height = max(y, height + step)
-        axes.annotate(
-            name, (x, y), xytext=(1.02, height), textcoords=('axes fraction', 'data'), va='center', fontsize=9,
-            color=colors[name], annotation_clip=False,
-        )  # fmt: skip
-
-
-def _place(figure: Figure, axes: Axes, places: Sequence, points: Sequence, size: float) -> None:
-    """Write ``(x, y, text, color)`` beside its point where neither another text nor a point is."""
-    figure.canvas.draw()
-    renderer = figure.canvas.get_renderer()
-    pixel = figure.dpi / 72
-    dots = axes.transData.transform(points)
-    boxes = []
-    for x, y, text, color in places:
-        note = axes.annotate(text, (x, y), xytext=(0, 0), textcoords='offset points', fontsize=size, color=color)
-        width, height = np.array(note.get_window_extent(renderer).size) / pixel
-        note.remove()
-        middle = axes.transData.transform((x, y))
-        best = None
-        for radius in (6, 10, 15, 21):
-            for angle in np.radians([0, 180, 90, 270, 45, 135, 225, 315]):
-                # of the lower left corner, in points
-                shift = np.array([np.cos(angle) * (radius + width / 2), np.sin(angle) * (radius + height / 2)])
-                corner = middle + (shift - np.array([width, height]) / 2) * pixel
-                box = (*corner, *(corner + np.array([width, height]) * pixel))
-                cost = 10 * sum(_overlap(box, other) for other in boxes)
-                cost += 3 * sum(box[0] - 4 < px < box[2] + 4 and box[1] - 4 < py < box[3] + 4 for px, py in dots)
-                cost += 20 * (not axes.bbox.contains(*box[:2]) or not axes.bbox.contains(*box[2:])) + radius / 30
-                if best is None or cost < best[0]:
-                    best = cost, shift, box
-        _, shift, box = best
-        boxes.append(box)
-        axes.annotate(
-            text, (x, y), xytext=shift, textcoords='offset points', ha='center', va='center', fontsize=size,
-            color=color, path_effects=HALO,
-        )  # fmt: skip
-
-
-def _overlap(box: Sequence[float], other: Sequence[float]) -> bool:
-    return box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]

@@ -17,6 +17,8 @@ METRICS = {
     'segmentation': {'mIoU': 'mIoU'},
     'detection': {'coco/bbox_mAP': 'box mAP', 'coco/segm_mAP': 'mask mAP', 'pascal_voc/mAP': 'mAP'},
 }
+# in the probe every pixel that counts is as hard as any other, and guessing has an accuracy that is known
+PROBE_METRICS = {**METRICS, 'segmentation': {'aAcc': 'pixel accuracy'}}
 # box mAP of objects by their size
 SIZES = {'small': 'coco/bbox_mAP_s', 'medium': 'coco/bbox_mAP_m', 'large': 'coco/bbox_mAP_l'}
 NEEDED = ('name', 'family', 'kernel', 'reach', 'task', 'data', 'size', 'head', 'seed', 'metrics')
@@ -28,13 +30,12 @@ class Setting(NamedTuple):
     family: str
     task: str
     data: str
-    size: tuple[int, int]
+    size: str | None
     head: str | None
     metric: str
 
     def text(self) -> str:
-        height, width = self.size
-        return ', '.join(filter(None, [self.data, self.head, self.family, f'{height} x {width}']))
+        return ', '.join(filter(None, [self.data, self.head, self.family, self.size]))
 
 
 class Curve(NamedTuple):
@@ -121,7 +122,7 @@ def compute_probes(study: Mapping) -> list[Probe]:
     """Collect the results of a long-range probe, those that have a distance."""
     probes = {}
     for result in in_order(r for r in study['results'] if r.get('distance') is not None):
-        for setting, value in _values(result):
+        for setting, value in _values(result, PROBE_METRICS):
             probe = probes.setdefault(setting, Probe(setting, {}, {}, result.get('chance')))
             probe.reach[result['kernel']] = result['reach']
             _put(probe.values.setdefault(result['kernel'], {}).setdefault(result['distance'], {}), result, value)
@@ -169,11 +170,19 @@ def percent(result: Mapping, metric: str) -> float | None:
     return value * (100 if result['task'] == 'detection' else 1)
 
 
-def _values(result: Mapping) -> Iterable[tuple[Setting, float]]:
-    for metric, name in METRICS[result['task']].items():
+def size_label(result: Mapping) -> str | None:
+    """Return the size of the images in words: a label, or height and width in pixels, or None."""
+    size = result['size']
+    return size if size is None or isinstance(size, str) else ' x '.join(map(str, size))
+
+
+def _values(result: Mapping, names: Mapping = METRICS) -> Iterable[tuple[Setting, float]]:
+    for metric, name in names[result['task']].items():
         if (value := percent(result, metric)) is not None:
-            head, size = result['head'], tuple(result['size'])
-            yield Setting(result['family'], result['task'], result['data'], size, head, name), value
+            yield (
+                Setting(result['family'], result['task'], result['data'], size_label(result), result['head'], name),
+                value,
+            )
 
 
 def _put(seeds: dict[int, float], result: Mapping, value: float) -> None:

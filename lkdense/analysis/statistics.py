@@ -7,6 +7,7 @@ provided that the seeds scatter normally, and with two or three seeds it is wide
 """
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from math import inf, nan, sqrt
 from typing import NamedTuple
 
@@ -25,12 +26,19 @@ class Interval(NamedTuple):
 
     def text(self, decimals: int = 1, signed: bool = False) -> str:
         """Write it as ``+1.2 [0.3, 2.1]``, with a sign where it is a gain."""
-        mean = f'{self.mean:{"+" if signed else ""}.{decimals}f}'
+        mean = number(self.mean, decimals, signed)
         if self.count < 2:
             return f'{mean} (one seed)'
-        return f'{mean} [{self.low:.{decimals}f}, {self.high:.{decimals}f}]'.replace('-', '\N{MINUS SIGN}')
+        return f'{mean} [{number(self.low, decimals)}, {number(self.high, decimals)}]'
 
 
+def number(value: float, decimals: int, signed: bool = False) -> str:
+    """Write a number for readers: with a real minus sign, and never a negative zero."""
+    value = round(value, decimals) or 0.0
+    return f'{value:{"+" if signed else ""}.{decimals}f}'.replace('-', '\N{MINUS SIGN}')
+
+
+@cache
 def student_quantile(probability: float, degrees: int) -> float:
     """Return the quantile of Student's t distribution, to about six digits.
 
