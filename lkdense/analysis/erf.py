@@ -28,7 +28,7 @@ class AreaRatio(NamedTuple):
 
 
 class Erf(NamedTuple):
-    """Contribution ``[H, W]`` of each pixel: by what raises the map, as the authors count, and by what moves it at all."""
+    """Contribution ``[H, W]`` of each pixel: what raises the map, as the authors count, or moves it at all."""
 
     relu: NDArray
     signed: NDArray
