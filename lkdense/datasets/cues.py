@@ -24,6 +24,8 @@ from .shapes import look
 GREY = (124, 116, 104)
 # pixels: of an outline's width and height, and of the square of pixels that a texture is made of
 MIN_OUTLINE, MIN_TEXTURE = 64, 24
+# pixels that outlines keep from the edge, where polygons end early; and of one in pieces the share of the largest
+MARGIN, ONE_PIECE = 3, 0.95
 BACKGROUNDS = ('grey', 'own')
 
 
@@ -163,10 +165,15 @@ def _instances(annotations: Path, images: Path, classes: Sequence[str]) -> Itera
 
 
 def _has_outline(mask: NDArray[np.bool_]) -> bool:
-    """Whether a mask is large enough to have a form, and does not go on outside the image."""
-    _, _, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    at_edge = mask[[0, -1]].any() or mask[:, [0, -1]].any()
-    return min(width, height) >= MIN_OUTLINE and not at_edge
+    """Whether a mask is large enough to have a form, in one piece, and within the image."""
+    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    rows, columns = mask.shape
+    if min(width, height) < MIN_OUTLINE:
+        return False
+    if min(left, top, columns - left - width, rows - top - height) < MARGIN:
+        return False
+    _, _, pieces, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    return pieces[1:, cv2.CC_STAT_AREA].max() >= ONE_PIECE * mask.sum()
 
 
 def _side(instance: Instance) -> int:
