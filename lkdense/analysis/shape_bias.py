@@ -6,22 +6,28 @@ As in "ImageNet-trained CNNs are biased towards texture; increasing shape bias i
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ..datasets.cues import CueImage
-from ..prediction import Instances, LabelMap
-
 # of a detection with the object, for it to be a decision on that
 MIN_IOU = 0.5
 # standard deviations on each side of the middle that hold 95 % of a normal distribution
 NORMAL_95 = 1.959964
 SHAPE, TEXTURE, BOTH, NEITHER = 'shape', 'texture', 'both', 'neither'
-Found = LabelMap | Instances | int
+
+
+class Cue(Protocol):
+    """An image of one object: :class:`lkdense.datasets.cues.CueImage`."""
+
+    image: NDArray
+    mask: NDArray
+    shape: tuple[str, ...]
+    texture: tuple[str, ...]
+    box: tuple[int, int, int, int]
 
 
 class Decision(NamedTuple):
@@ -50,12 +56,13 @@ class ShapeBias(NamedTuple):
 
 
 def compute_shape_bias(
-    predict: Callable[[NDArray], Found], classes: Sequence[str], images: Iterable[CueImage]
+    predict: Callable[[NDArray], object], classes: Sequence[str], images: Iterable[Cue]
 ) -> list[Decision]:
     """Return what a model decides on each image.
 
     Args:
-        predict: an image ``[H, W, 3]`` in BGR to a label map, detections, or the index of one class.
+        predict: an image ``[H, W, 3]`` in BGR to a label map (``labels``), detections (``boxes`` and ``classes``, the
+            surest first), or the index of a class; as :class:`lkdense.prediction.Predictor`.
         classes: the model's names of its classes.
         images: see :mod:`lkdense.datasets.cues`.
     """
@@ -66,12 +73,11 @@ def compute_shape_bias(
     return decisions
 
 
-def decide(found: Found, cue: CueImage) -> int | None:
+def decide(found, cue: Cue) -> int | None:
     """Return the class that most pixels of the object have, or that of the surest box with an IoU of at least 0.5."""
-    if isinstance(found, LabelMap):
+    if hasattr(found, 'labels'):
         return int(np.bincount(found.labels[cue.mask]).argmax())
-    if isinstance(found, Instances):
-        # the surest come first
+    if hasattr(found, 'boxes'):
         matching = np.flatnonzero(_overlaps(found.boxes, np.array(cue.box)) >= MIN_IOU)
         return int(found.classes[matching[0]]) if len(matching) else None
     return found
@@ -83,7 +89,7 @@ def summarise(decisions: Iterable[Decision]) -> ShapeBias:
     return ShapeBias(counts[SHAPE], counts[TEXTURE], counts[NEITHER])
 
 
-def guessed_fraction(images: Iterable[CueImage]) -> float:
+def guessed_fraction(images: Iterable[Cue]) -> float:
     """Return the fraction that follows the shape when any class is as likely: several classes may share a texture."""
     shapes, textures = zip(*((len(cue.shape), len(cue.texture)) for cue in images))
     return sum(shapes) / (sum(shapes) + sum(textures))
@@ -120,7 +126,7 @@ def plot_shape_bias(found: Mapping[str, ShapeBias], guessed: float = 0.5) -> Fig
     return figure
 
 
-def plot_cues(images: Sequence[CueImage], said: Sequence[Decision], columns: int = 4) -> Figure:
+def plot_cues(images: Sequence[Cue], said: Sequence[Decision], columns: int = 4) -> Figure:
     """Draw images with what their cues say, and what a model said."""
     rows = -(-len(images) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(2.6 * columns, 3.2 * rows), squeeze=False, layout='constrained')
@@ -133,7 +139,7 @@ def plot_cues(images: Sequence[CueImage], said: Sequence[Decision], columns: int
     return figure
 
 
-def _judge(said: str | None, cue: CueImage) -> Decision:
+def _judge(said: str | None, cue: Cue) -> Decision:
     by_shape, by_texture = said in cue.shape, said in cue.texture
     return Decision(said, {(1, 0): SHAPE, (0, 1): TEXTURE, (1, 1): BOTH, (0, 0): NEITHER}[by_shape, by_texture])
 

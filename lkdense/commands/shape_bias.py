@@ -3,8 +3,8 @@
 Example: lkdense shape-bias CONFIG CHECKPOINT --synthetic ade20k --size 128
          lkdense shape-bias CONFIG CHECKPOINT --coco annotations/instances_val2017.json --images val2017
 The first is for models trained on a set of make-synthetic; the second fills outlines of instances with the inside of
-others, of the classes that the model knows. As a control objects whose cues agree are shown too. Writes
-shape_bias.csv, decisions.csv, shape_bias.png, and the first images of each model as images_N.png.
+others, of the classes that the model knows. A classifier gets the object alone. As a control objects whose cues agree
+are shown too. Writes shape_bias.csv, decisions.csv, shape_bias.png, and the first images of each model, images_N.png.
 """
 
 import argparse
@@ -23,9 +23,9 @@ from ..analysis.shape_bias import (
     summarise,
 )
 from ..datasets import LAYOUTS
-from ..datasets.cues import BACKGROUNDS, CueImage, cut_cues, draw_cues
+from ..datasets.cues import BACKGROUNDS, CueImage, cut_cues, draw_cues, portrait
 from ..launch import Choice, LaunchError
-from ..prediction import Predictor
+from ..prediction import ClassPredictor, Predictor
 
 SHOWN = 12
 COLUMNS = (
@@ -61,11 +61,15 @@ def main(args: argparse.Namespace) -> None:
     for number, choice in enumerate(launch.chosen_models(args), start=1):
         if choice.checkpoint is None:
             raise LaunchError(f'{choice.name}: random weights decide by nothing; name a checkpoint after the config')
-        predictor = Predictor(choice.read(), choice.checkpoint)
+        cfg = choice.read()
+        classifies = cfg.model.type.endswith('ImageClassifier')
         try:
+            predictor = (ClassPredictor if classifies else Predictor)(cfg, choice.checkpoint)
             conflicting, agreeing = (images_for(predictor.classes, args, agree) for agree in (False, True))
         except ValueError as error:
             raise LaunchError(f'{choice.name}: {error}') from None
+        if classifies:
+            conflicting, agreeing = ([portrait(cue) for cue in cues] for cues in (conflicting, agreeing))
         said, control = (compute_shape_bias(predictor, predictor.classes, cues) for cues in (conflicting, agreeing))
         bias, guessed = summarise(said), guessed_fraction(conflicting)
         recognised = sum(decision.follows == BOTH for decision in control)

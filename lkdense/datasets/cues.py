@@ -7,7 +7,7 @@ real data set filled with the inside of others.
 
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from itertools import chain, product, zip_longest
 from pathlib import Path
@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .imagenet import close_up
 from .scenes import make_object
 from .shapes import look
 
@@ -80,6 +81,12 @@ def draw_cues(
             for which, cue in enumerate((shape, texture))
         ]
         yield CueImage(image, mask, *named)
+
+
+def portrait(cue: CueImage) -> CueImage:
+    """Return the object alone, as large as the image was, as synthetic images for classifiers show it."""
+    image, mask = (np.array(close_up(layer, cue.box)) for layer in (cue.image, cue.mask.astype(np.uint8) * 255))
+    return replace(cue, image=image, mask=mask > 127)
 
 
 class Instance(NamedTuple):
@@ -161,7 +168,9 @@ def _instances(annotations: Path, images: Path, classes: Sequence[str]) -> Itera
         if names[annotation['category_id']] in classes and not annotation.get('iscrowd'):
             mask = coco.annToMask(annotation).astype(np.bool_)
             path = Path(images) / coco.imgs[annotation['image_id']]['file_name']
-            yield Instance(path, names[annotation['category_id']], mask, inner_square(mask))
+            # polygons are not exact
+            square = inner_square(cv2.erode(mask.astype(np.uint8), np.ones((5, 5))) > 0)
+            yield Instance(path, names[annotation['category_id']], mask, square)
 
 
 def _has_outline(mask: NDArray[np.bool_]) -> bool:

@@ -138,9 +138,6 @@ class Patches(BaseModule):
     def __init__(self):
         super().__init__()
         self.small, self.large = nn.Conv2d(3, 6, 4, stride=4), nn.Conv2d(3, 6, 8, stride=8)
-        with torch.no_grad():
-            for weight in self.parameters():
-                weight.abs_()
 
     def forward(self, x):
         return self.small(x), self.large(x)
@@ -152,7 +149,11 @@ def segmentor():
     head = dict(type='FCNHead', in_channels=6, in_index=0, channels=6, num_convs=1, kernel_size=3, num_classes=4)
     head |= dict(concat_input=False, norm_cfg=dict(type='BN'))
     with DefaultScope.overwrite_default_scope('mmseg'):
-        return MODELS.build(dict(type='EncoderDecoder', backbone=dict(type='Patches'), decode_head=head))
+        model = MODELS.build(dict(type='EncoderDecoder', backbone=dict(type='Patches'), decode_head=head))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.abs_()  # so that nothing is below zero, where the gradient would end
+    return model
 
 
 @pytest.mark.parametrize(('stage', 'rows', 'columns'), [(2, (16, 20), (24, 28)), (3, (16, 24), (24, 32))])
