@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from mmengine.config import Config, DictAction
@@ -60,23 +59,6 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     add_trust_option(parser)
 
 
-def add_models_options(parser: argparse.ArgumentParser) -> None:
-    """Several models in one call, each by its config, with or without a checkpoint and with changes of its own."""
-    parser.add_argument('config', metavar='CONFIG', help="a path, or the name of one of lkdense's own")
-    parser.add_argument('checkpoint', nargs='?', metavar='CHECKPOINT', help='its weights; random ones without it')
-    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='override anything in CONFIG')
-    parser.add_argument(
-        '--and',
-        dest='others',
-        nargs='+',
-        action='append',
-        default=[],
-        metavar=('CONFIG', 'CHECKPOINT|KEY=VALUE'),
-        help='another model, with or without weights and changes; may be repeated',
-    )
-    add_trust_option(parser)
-
-
 def add_trust_option(parser: argparse.ArgumentParser) -> None:
     """Whether checkpoints may hold more than tensors and plain values."""
     parser.add_argument(
@@ -94,57 +76,6 @@ def add_runner_options(parser: argparse.ArgumentParser) -> None:
         default='none',
         help='what started the processes (pytorch: torchrun); none: there is only this one',
     )
-
-
-class Choice(NamedTuple):
-    """A model that was asked for: of a config, with weights or None for random ones, and changes of the config."""
-
-    config: str
-    checkpoint: str | None
-    options: dict
-
-    @property
-    def name(self) -> str:
-        """The config's name and what was changed, as ``upernet_convnext_t_ade20k, kernel_sizes=[31,29,27,13]``."""
-        changes = (f'{key.split(".")[-1]}={value}'.replace(' ', '') for key, value in self.options.items())
-        return ', '.join([Path(self.config).stem, *changes])
-
-    @property
-    def weights(self) -> str:
-        """The name of the checkpoint's file, or ``random``."""
-        return Path(self.checkpoint).stem if self.checkpoint else 'random'
-
-    def read(self) -> Config:
-        """Read the config; without a checkpoint it names no pretrained weights either."""
-        cfg = read_config(self.config, self.options)
-        if self.checkpoint is None:
-            for part in _dicts(cfg.model):
-                if (part.get('init_cfg') or {}).get('type') == 'Pretrained':
-                    part['init_cfg'] = None
-        return cfg
-
-
-def chosen_models(args: argparse.Namespace) -> list[Choice]:
-    """Return the models that the options of :func:`add_models_options` name.
-
-    Raises:
-        LaunchError: an option names more than a config, a checkpoint and changes.
-    """
-    if args.trust_checkpoint:
-        trust_checkpoints()
-    first = [args.config, *([args.checkpoint] if args.checkpoint else []), *args.cfg_options]
-    return [_choice(words) for words in (first, *args.others)]
-
-
-def _choice(words: list[str]) -> Choice:
-    changes = [word for word in words if '=' in word and not Path(word).exists()]
-    names = [word for word in words if word not in changes]
-    if not 1 <= len(names) <= 2:
-        raise LaunchError(f'a model is a config and at most one checkpoint, got {" ".join(words)}')
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--options', nargs='*', action=DictAction, default={})
-    options = parser.parse_args(['--options', *changes]).options if changes else {}
-    return Choice(names[0], names[1] if len(names) == 2 else None, options)
 
 
 def load_config(args: argparse.Namespace) -> Config:
@@ -258,6 +189,13 @@ def pretrained_paths(model_cfg: dict) -> list[str]:
     """Return every checkpoint that an ``init_cfg`` inside ``model_cfg`` names."""
     paths = [cfg.get('checkpoint') for cfg in _dicts(model_cfg) if cfg.get('type') == 'Pretrained']
     return [path for path in paths if isinstance(path, str)]
+
+
+def drop_pretrained(model_cfg: dict) -> None:
+    """Take out of ``model_cfg``, in place, every ``init_cfg`` that names a checkpoint."""
+    for part in _dicts(model_cfg):
+        if any(init.get('type') == 'Pretrained' for init in as_list(part.get('init_cfg'))):
+            part['init_cfg'] = None
 
 
 def as_list(cfg) -> list:

@@ -17,11 +17,11 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from .. import launch
 from ..analysis import area_ratios, compute_both, plot_erf, stage_map
 from ..analysis.erf import Erf
+from ..choice import Choice, add_models_options, chosen_models
 from ..classification.transforms import MEAN, STD
-from ..launch import Choice, LaunchError
+from ..launch import LaunchError
 from ..loading import load_model
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp')
@@ -33,7 +33,7 @@ COLUMNS = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    launch.add_models_options(parser)
+    add_models_options(parser)
     parser.add_argument(
         '--untrained', action='store_true', help='each model with a checkpoint also with random weights'
     )
@@ -65,7 +65,9 @@ def main(args: argparse.Namespace) -> None:
     if not paths:
         raise LaunchError(f'--images: no image ({", ".join(SUFFIXES)}) below {args.images}')
     found = {}
-    for choice in measured(launch.chosen_models(args), args.untrained):
+    for choice in measured(chosen_models(args), args.untrained):
+        if (choice.name, choice.weights) in found:
+            continue  # one config with random weights is the same for all its checkpoints
         try:
             found[choice.name, choice.weights] = measure(choice, paths, args.size, args.stage)
         except ValueError as error:

@@ -2,16 +2,15 @@
 
 Example: lkdense shape-bias CONFIG CHECKPOINT --synthetic ade20k --size 128
          lkdense shape-bias CONFIG CHECKPOINT --coco annotations/instances_val2017.json --images val2017
-The first is for models trained on a set of make-synthetic; the second fills outlines of instances with the inside of
-others, of the classes that the model knows. A classifier gets the object alone. As a control objects whose cues agree
-are shown too. Writes shape_bias.csv, decisions.csv, shape_bias.png, and the first images of each model, images_N.png.
+The first is for models trained on a set of `lkdense synthesize`; the second fills outlines of instances with the
+inside of others, of the classes that the model knows. A classifier gets the object alone. As a control objects whose
+cues agree are shown too. Writes shape_bias.csv, decisions.csv, shape_bias.png, and the first images of each model, images_N.png.
 """
 
 import argparse
 import csv
 from pathlib import Path
 
-from .. import launch
 from ..analysis.shape_bias import (
     BOTH,
     Decision,
@@ -22,9 +21,10 @@ from ..analysis.shape_bias import (
     plot_shape_bias,
     summarise,
 )
+from ..choice import Choice, add_models_options, chosen_models
 from ..datasets import LAYOUTS
 from ..datasets.cues import BACKGROUNDS, CueImage, cut_cues, draw_cues, portrait
-from ..launch import Choice, LaunchError
+from ..launch import LaunchError
 from ..prediction import ClassPredictor, Predictor
 
 SHOWN = 12
@@ -35,7 +35,7 @@ COLUMNS = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    launch.add_models_options(parser)
+    add_models_options(parser)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument('--synthetic', choices=LAYOUTS, metavar='LAYOUT', help='whose synthetic set it was trained on')
     source.add_argument('--coco', type=Path, metavar='FILE', help="annotations in COCO's format, with masks")
@@ -58,7 +58,7 @@ def main(args: argparse.Namespace) -> None:
         raise LaunchError('--coco needs --images, the folder of its images')
     args.out.mkdir(parents=True, exist_ok=True)
     table, decisions, found, guessed = [], [], {}, 0.5
-    for number, choice in enumerate(launch.chosen_models(args), start=1):
+    for number, choice in enumerate(chosen_models(args), start=1):
         if choice.checkpoint is None:
             raise LaunchError(f'{choice.name}: random weights decide by nothing; name a checkpoint after the config')
         cfg = choice.read()

@@ -243,9 +243,10 @@ def test_trained_beside_untrained_weights_of_a_head(tmp_path, capsys):
         return list(csv.DictReader((tmp_path / 'erf.csv').open()))
 
     rows = measured('--stage', '4', '--signed', '--and', name, 'model.backbone.kernel_sizes=[31,31,31,31]')
+    trained = f'{tmp_path.name}/trained'
     assert {(row['model'], row['weights']) for row in rows} == {
         (name, 'random'),
-        (name, 'trained'),
+        (name, trained),
         (f'{name}, kernel_sizes=[31,31,31,31]', 'random'),
     }
     assert {(row['stage'], row['images'], row['height'], row['width']) for row in rows} == {('4', '1', '64', '96')}
@@ -257,7 +258,9 @@ def test_trained_beside_untrained_weights_of_a_head(tmp_path, capsys):
     assert len(reach) == 6
     for way in ('relu', 'signed'):
         # strides of as many pixels as the kernels: of a place of stride 32 nothing but its own 32 pixels counts
-        assert reach[name, 'trained', way] <= 65 < reach[name, 'random', way]
+        assert reach[name, trained, way] <= 65 < reach[name, 'random', way]
     assert {row['stage'] for row in measured('--stage', 'head')} == {'head'}
+    with pytest.raises(SystemExit, match='same names'):
+        measured('--and', name, str(tmp_path / 'trained.pth'))
     with pytest.raises(SystemExit, match='no decode_head'):
         run('erf', ['cascade_mask_rcnn_slak_pico_coco', '--images', str(tmp_path), '--stage', 'head', '--size', '64'])
