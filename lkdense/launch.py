@@ -191,6 +191,13 @@ def pretrained_paths(model_cfg: dict) -> list[str]:
     return [path for path in paths if isinstance(path, str)]
 
 
+def drop_pretrained(model_cfg: dict) -> None:
+    """Take out of ``model_cfg``, in place, every ``init_cfg`` that names a checkpoint."""
+    for part in _dicts(model_cfg):
+        if any(init.get('type') == 'Pretrained' for init in as_list(part.get('init_cfg'))):
+            part['init_cfg'] = None
+
+
 def as_list(cfg) -> list:
     """Return what a config gives one or several of, such as metrics, as a list."""
     return list(cfg) if isinstance(cfg, list | tuple) else [cfg] if cfg else []

@@ -87,6 +87,32 @@ class Predictor:
         return Instances(instances.bboxes, instances.scores, instances.labels, instances.get('masks'))
 
 
+class ClassPredictor:
+    """A classifier that takes images as they come from a file; its classes have the names that its test data gives.
+
+    Args:
+        cfg: of the model and its test data, which must be there.
+        checkpoint: of the whole model.
+
+    Raises:
+        CheckpointError: the checkpoint is none, or does not fit.
+        ValueError: there is no test data.
+    """
+
+    def __init__(self, cfg: Config, checkpoint: str):
+        dataset = cfg.test_dataloader.dataset
+        self.classes = tuple(DATASETS.build({**dataset, 'pipeline': []}).metainfo['classes'])
+        self.pipeline = Compose([step for step in dataset.pipeline if not step['type'].endswith('LoadImage')])
+        self.device = 'cuda' if torch.cuda.is_available() else 'cpu'
+        self.model = load_model(cfg, checkpoint).to(self.device)
+
+    def __call__(self, image: NDArray[np.uint8]) -> int:
+        """Return the class of an image ``[H, W, 3]`` in BGR."""
+        inputs = self.pipeline(dict(img=Image.fromarray(image[..., ::-1].copy()), label=0))['inputs']
+        with torch.no_grad():
+            return int(self.model(inputs[None].to(self.device)).argmax())
+
+
 def colours(count: int, given: Sequence[Sequence[int]] | None = None) -> list[tuple[int, int, int]]:
     """Return a colour in RGB for each class: those of the data set, or ones around the circle of hues."""
     if given and len(given) >= count:

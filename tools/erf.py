@@ -1,4 +1,4 @@
-"""Measure the effective receptive field of one or more backbones: `lkdense erf`."""
+"""Measure effective receptive fields and draw them side by side: `lkdense erf`."""
 
 from lkdense.commands import run
 

@@ -1,15 +1,17 @@
 """Instruments that look at any model: each has ``compute_`` for the figures and ``plot_`` for the picture."""
 
 from .complexity import Cost, compute_cost, measure_run, whole_pass, zero_at_random
-from .erf import area_ratios, compute_erf, plot_erf
+from .erf import area_ratios, compute_both, compute_erf, plot_erf, stage_map
 
 __all__ = [
     'Cost',
     'area_ratios',
+    'compute_both',
     'compute_cost',
     'compute_erf',
     'measure_run',
     'plot_erf',
+    'stage_map',
     'whole_pass',
     'zero_at_random',
 ]

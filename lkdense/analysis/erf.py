@@ -5,7 +5,7 @@ https://arxiv.org/abs/2203.06717; the idea is of "Understanding the Effective Re
 Neural Networks", NeurIPS 2016, https://arxiv.org/abs/1701.04128.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
@@ -27,35 +27,84 @@ class AreaRatio(NamedTuple):
     ratio: float
 
 
-def compute_erf(model: nn.Module, images: Iterable[Tensor], output: int = -1, signed: bool = False) -> NDArray:
+class Erf(NamedTuple):
+    """Contribution ``[H, W]`` of each pixel: what raises the map, as the authors count, or moves it at all."""
+
+    relu: NDArray
+    signed: NDArray
+
+
+def compute_erf(
+    model: nn.Module,
+    images: Iterable[Tensor],
+    output: int = -1,
+    signed: bool = False,
+    forward: Callable[[nn.Module, Tensor], object] = nn.Module.__call__,
+) -> NDArray:
     """Return the contribution ``[H, W]`` of each pixel to the middle of a map, a mean over images.
 
     Args:
-        model: gives a map ``[N, C, h, w]``, or a sequence of them; it is run in eval mode and left in its own.
+        model: it is run in eval mode and left in its own.
         images: tensors ``[N, 3, H, W]``, all of one size, as the model wants them.
-        output: which map, where there are several.
+        output: which map, where ``forward`` gives several.
         signed: count what lowers the map as much as what raises it; the authors count what raises it.
+        forward: ``(model, image)`` to a map ``[N, C, h, w]``, or a sequence of them; by default ``model(image)``.
 
     Raises:
         ValueError: no images, or images of several sizes.
     """
+    found = compute_both(model, images, output, forward)
+    return found.signed if signed else found.relu
+
+
+def compute_both(
+    model: nn.Module,
+    images: Iterable[Tensor],
+    output: int = -1,
+    forward: Callable[[nn.Module, Tensor], object] = nn.Module.__call__,
+) -> Erf:
+    """Return what :func:`compute_erf` does, both ways of counting from the same gradients."""
     training = model.training
     total, count = None, 0
     model.eval()
     try:
         for batch in images:
-            contribution = _contribution(model, batch, output, signed)
-            if total is not None and total.shape != contribution.shape:
+            gradient = _gradient(model, batch, output, forward)
+            found = torch.stack([gradient.relu().sum((0, 1)), gradient.abs().sum((0, 1))])
+            if total is not None and total.shape != found.shape:
                 raise ValueError(
-                    f'images must be of one size, got {tuple(total.shape)} and {tuple(contribution.shape)}'
+                    f'images must be of one size, got {tuple(total.shape[1:])} and {tuple(found.shape[1:])}'
                 )
-            total = contribution if total is None else total + contribution
+            total = found if total is None else total + found
             count += len(batch)
     finally:
         model.train(training)
     if total is None:
         raise ValueError('a receptive field needs at least one image, got none')
-    return (total / count).cpu().numpy()
+    return Erf(*(total / count).cpu().numpy())
+
+
+def stage_map(model: nn.Module, image: Tensor, stage: int | str) -> Tensor:
+    """Return the map ``[N, C, h, w]`` of a stage of a segmentor, detector, classifier or backbone.
+
+    Args:
+        model: any of them.
+        image: ``[N, 3, H, W]``.
+        stage: 1 to 4, of the backbone; or ``head``, the scores that the decode head of a segmentor gives.
+
+    Raises:
+        ValueError: the backbone does not return that stage, or there is no decode head.
+    """
+    if stage == 'head':
+        if not hasattr(model, 'decode_head'):
+            raise ValueError(f'the map of a head is that of a segmentor; {type(model).__name__} has no decode_head')
+        return model(image, mode='tensor')
+    backbone = getattr(model, 'backbone', model)
+    maps = backbone(image)
+    stages = [index + 1 for index in getattr(backbone, 'out_indices', range(len(maps)))]
+    if stage not in stages:
+        raise ValueError(f'stage must be one that the backbone returns, of {stages} (its out_indices), got {stage}')
+    return maps[stages.index(stage)]
 
 
 def area_ratios(contribution: NDArray, thresholds: Sequence[float] = THRESHOLDS) -> list[AreaRatio]:
@@ -83,28 +132,40 @@ def area_ratios(contribution: NDArray, thresholds: Sequence[float] = THRESHOLDS)
     result = []
     for threshold in thresholds:
         side = 2 * int(np.argmax(shares > threshold)) + 1
-        result.append(AreaRatio(threshold, side, min(side, height) * min(side, width) / (height * width)))
+        ratio = min(side, height) * min(side, width) / (height * width)
+        # of an even number of pixels the last square reaches over the edge by one
+        result.append(AreaRatio(threshold, min(side, max(height, width)), ratio))
     return result
 
 
-def plot_erf(contributions: Mapping[str, NDArray]) -> Figure:
-    """Draw heat maps of log10(contribution + 1) over its own largest value, side by side on one colour scale."""
+def plot_erf(contributions: Mapping[str, NDArray], columns: int | None = None) -> Figure:
+    """Draw heat maps of log10(contribution + 1) over its own largest value, on one colour scale.
+
+    Args:
+        contributions: ``[H, W]`` each, by the title, which may be of several lines.
+        columns: maps side by side before the next row begins; by default all.
+    """
+    columns = columns or len(contributions)
+    rows = -(-len(contributions) // columns)
     figure, axes = plt.subplots(
-        1, len(contributions), figsize=(4 * len(contributions) + 1, 4.8), squeeze=False, layout='constrained'
+        rows, columns, figsize=(4 * columns + 1, 5.4 * rows), squeeze=False, layout='constrained'
     )
-    for axis, (name, contribution) in zip(axes[0], contributions.items()):
+    for axis in axes.flat:
+        axis.axis('off')
+    for axis, (name, contribution) in zip(axes.flat, contributions.items()):
         scores = np.log10(contribution + 1)
         picture = axis.imshow(scores / scores.max(), vmin=0, vmax=1, cmap='viridis')
         areas = '\n'.join(f'{a.threshold:.0%} in {a.side} px, {a.ratio:.1%}' for a in area_ratios(contribution))
-        axis.set(title=name.replace(', ', '\n'), xlabel=areas, xticks=[], yticks=[])
+        axis.axis('on')
+        axis.set(title=name, xlabel=areas, xticks=[], yticks=[])
     figure.colorbar(picture, ax=axes, shrink=0.7, label='contribution, logarithmic, over the largest')
     return figure
 
 
-def _contribution(model: nn.Module, batch: Tensor, output: int, signed: bool) -> Tensor:
+def _gradient(model: nn.Module, batch: Tensor, output: int, forward: Callable) -> Tensor:
+    """Return the gradient ``[N, C, H, W]`` of the positive part of the middle of the map, over its channels."""
     batch = batch.detach().requires_grad_()
-    maps = model(batch)
+    maps = forward(model, batch)
     chosen = maps[output] if isinstance(maps, (tuple, list)) else maps
     middle = chosen[:, :, chosen.shape[2] // 2, chosen.shape[3] // 2]
-    (gradient,) = torch.autograd.grad(middle.relu().sum(), batch)
-    return (gradient.abs() if signed else gradient.relu()).sum((0, 1))
+    return torch.autograd.grad(middle.relu().sum(), batch)[0]

@@ -17,6 +17,8 @@ from PIL import Image, ImageEnhance, ImageOps
 BICUBIC = Image.Resampling.BICUBIC
 # the mean of ImageNet, in place of what lies outside of an image that was turned or shifted
 GREY = (124, 116, 104)
+# of its pixels, in RGB, in units of 0 to 255
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 MAGNITUDES = 10
 
 
@@ -131,9 +133,7 @@ class RandAugment:
 class Normalize:
     """Make ``inputs`` of ``img``: a float tensor ``[3, H, W]``, with mean and std in units of 0 to 255."""
 
-    def __init__(
-        self, mean: Sequence[float] = (123.675, 116.28, 103.53), std: Sequence[float] = (58.395, 57.12, 57.375)
-    ):
+    def __init__(self, mean: Sequence[float] = MEAN, std: Sequence[float] = STD):
         self.mean, self.std = torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1)
 
     def __call__(self, results: dict) -> dict:

@@ -19,6 +19,7 @@ COMMANDS = {
     'check-data': ('check_data', 'what is wrong with the data of a config'),
     'synthesize': ('synthesize', 'small synthetic data in the layouts of real sets'),
     'erf': ('erf', 'effective receptive fields, side by side'),
+    'shape-bias': ('shape_bias', 'whether a model decides by shape or by texture'),
     'complexity': ('complexity', 'parameters, multiply-adds, seconds and memory'),
     'study': ('study', 'kernel-size studies: plan, run, report'),
     'sparsity': ('sparsity', 'how sparse a checkpoint is'),

@@ -1,98 +1,139 @@
-"""Measure the effective receptive field of one or more backbones, and draw them side by side.
+"""Measure the effective receptive field of one or more models, and draw them side by side.
 
-Example: lkdense erf configs/upernet_slak_b_ade20k.py SLaK_base.pth --images data/ade/images --size 1024
-         lkdense erf configs/upernet_convnext_t_ade20k.py --and configs/upernet_slak_t_ade20k.py --images photos
-Without a checkpoint the weights are random. Writes erf.png, and erf.csv with the area for each share of contribution.
+Example: lkdense erf upernet_slak_b_ade20k SLaK_base.pth --untrained --images data/ade/images --size 1024
+         lkdense erf upernet_convnext_t_ade20k --images photos --and upernet_slak_t_ade20k model.backbone.small_kernel=3
+Of the backbone of any config of mmsegmentation or mmdetection, or of a segmentor's decode head. Without a checkpoint
+the weights are random. Writes erf.png, and erf.csv with the area for each share of the contribution.
 """
 
 import argparse
 import csv
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from mmengine.config import Config
+from torch import Tensor
 
-from .. import launch
-from ..analysis import area_ratios, compute_erf, plot_erf
-from ..checkpoint_file import trust_checkpoints
+from ..analysis import area_ratios, compute_both, plot_erf, stage_map
+from ..analysis.erf import Erf
+from ..choice import Choice, add_models_options, chosen_models
+from ..classification.transforms import MEAN, STD
 from ..launch import LaunchError
 from ..loading import load_model
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp')
+STAGES = (1, 2, 3, 4, 'head')
+COLUMNS = (
+    *('model', 'weights', 'stage', 'gradients', 'images', 'height', 'width', 'largest contribution'),
+    *('share of contribution', 'side in pixels', 'share of area'),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', help='a config of mmsegmentation or mmdetection; its backbone is measured')
-    parser.add_argument('checkpoint', nargs='?', help="the model's or the authors' weights; random ones without it")
+    add_models_options(parser)
     parser.add_argument(
-        '--and',
-        dest='others',
-        nargs='+',
-        action='append',
-        default=[],
-        metavar=('CONFIG', 'CHECKPOINT'),
-        help='another model, with or without weights; may be repeated',
+        '--untrained', action='store_true', help='each model with a checkpoint also with random weights'
     )
     parser.add_argument('--images', type=Path, required=True, help='folder of images, at any depth')
-    parser.add_argument('--count', type=int, default=50, help='how many of them, in the order of their names')
-    parser.add_argument('--size', type=int, default=1024, help='side in pixels that images are resized to')
-    parser.add_argument('--stage', type=int, default=4, choices=(1, 2, 3, 4), help='whose map is looked at')
-    parser.add_argument('--signed', action='store_true', help='count what lowers the map too')
+    parser.add_argument('--count', type=int, default=50, help='how many of them, in the order of their names; 50')
+    parser.add_argument(
+        '--size',
+        type=int,
+        nargs='+',
+        default=[1024],
+        metavar='PIXELS',
+        help='side, or height and width, that images are resized to; 1024',
+    )
+    parser.add_argument(
+        '--stage',
+        type=lambda word: int(word) if word.isdigit() else word,
+        default=4,
+        choices=STAGES,
+        help="whose map is looked at; head: the scores of a segmentor's decode head; 4",
+    )
+    parser.add_argument('--signed', action='store_true', help='also count what lowers the map, in a second row')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/erf'), help='folder of what is written')
-    launch.add_trust_option(parser)
 
 
 def main(args: argparse.Namespace) -> None:
-    if args.trust_checkpoint:
-        trust_checkpoints()
+    if len(args.size) > 2 or min(args.size) < 1:
+        raise LaunchError(f'--size takes a side, or a height and a width, got {args.size}')
     paths = sorted(path for path in args.images.rglob('*') if path.suffix.lower() in SUFFIXES)[: args.count]
     if not paths:
         raise LaunchError(f'--images: no image ({", ".join(SUFFIXES)}) below {args.images}')
     found = {}
-    for config, checkpoint in ((args.config, args.checkpoint), *map(one_or_two, args.others)):
-        backbone, normalization = build(config, checkpoint)
-        name = Path(config).stem + (f', {Path(checkpoint).stem}' if checkpoint else ', random weights')
-        images = read(paths, args.size, **normalization)
-        found[name] = compute_erf(backbone, images, output=args.stage - 1, signed=args.signed)
-        for area in area_ratios(found[name]):
-            print(
-                f'{name}: {area.threshold:.0%} of the contribution in {area.side} pixels, {area.ratio:.1%} of the area'
-            )
-    write(found, args.out)
+    for choice in measured(chosen_models(args), args.untrained):
+        if (choice.name, choice.weights) in found:
+            continue  # one config with random weights is the same for all its checkpoints
+        try:
+            found[choice.name, choice.weights] = measure(choice, paths, args.size, args.stage)
+        except ValueError as error:
+            raise LaunchError(f'{choice.name}: {error}') from None
+    write(found, args, len(paths))
 
 
-def one_or_two(words: list[str]) -> tuple[str, str | None]:
-    if len(words) > 2:
-        raise LaunchError(f'--and takes a config and at most one checkpoint, got {" ".join(words)}')
-    return words[0], words[1] if len(words) == 2 else None
+def measured(choices: list[Choice], untrained: bool) -> Iterator[Choice]:
+    """Give the models that were asked for, those with a checkpoint first with random weights if that was asked."""
+    for choice in choices:
+        if untrained and choice.checkpoint:
+            yield choice._replace(checkpoint=None)
+        yield choice
 
 
-def build(config: str, checkpoint: str | None) -> tuple[nn.Module, dict]:
-    """Return the backbone of a config, and the arguments of :func:`read` for it."""
-    cfg = launch.read_config(config)
-    model = load_model(cfg, checkpoint)
-    preprocessor = cfg.model.data_preprocessor
-    return model.backbone, {key: preprocessor[key] for key in ('mean', 'std', 'bgr_to_rgb')}
+def measure(choice: Choice, paths: list[Path], size: list[int], stage: int | str) -> Erf:
+    """Measure one model.
+
+    Raises:
+        ValueError: it has no such stage, or no pixel moves that.
+    """
+    cfg = choice.read()
+    model = load_model(cfg, choice.checkpoint)
+    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    images = (image.to(device) for image in read(paths, size, cfg))
+    found = compute_both(model.to(device), images, forward=partial(stage_map, stage=stage))
+    for area in area_ratios(found.relu):
+        print(
+            f'{choice.name}, {choice.weights} weights: {area.threshold:.0%} of the contribution in {area.side} pixels, '
+            f'{area.ratio:.1%} of the area',
+            flush=True,
+        )
+    return found
 
 
-def read(paths: list[Path], size: int, mean: list, std: list, bgr_to_rgb: bool) -> Iterator[Tensor]:
+def read(paths: list[Path], size: list[int], cfg: Config) -> Iterator[Tensor]:
+    """Give images ``[1, 3, H, W]`` of ``size`` as the model of ``cfg`` wants them."""
+    # classifiers have theirs normalised by a transform
+    normal = dict(mean=MEAN, std=STD, bgr_to_rgb=True)
+    preprocessor = cfg.model.get('data_preprocessor') or {}
+    if 'mean' in preprocessor:
+        normal = dict(bgr_to_rgb=False) | preprocessor
+    mean, std = torch.tensor(normal['mean']), torch.tensor(normal['std'])
     for path in paths:
         image = cv2.imread(str(path))
         if image is None:
             raise LaunchError(f'{path} cannot be read as an image')
-        image = torch.from_numpy(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)).float()
-        image = image.flip(-1) if bgr_to_rgb else image
-        yield ((image - torch.tensor(mean)) / torch.tensor(std)).permute(2, 0, 1)[None]
+        image = torch.from_numpy(cv2.resize(image, (size[-1], size[0]), interpolation=cv2.INTER_AREA)).float()
+        image = image.flip(-1) if normal['bgr_to_rgb'] else image
+        yield ((image - mean) / std).permute(2, 0, 1)[None]
 
 
-def write(found: dict[str, NDArray], folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    plot_erf(found).savefig(folder / 'erf.png', dpi=110)
-    with (folder / 'erf.csv').open('w', newline='') as file:
-        table = csv.writer(file)
-        table.writerow(('model', 'share of contribution', 'side in pixels', 'share of area'))
-        table.writerows((name, *area) for name, contribution in found.items() for area in area_ratios(contribution))
-    print(f'{folder / "erf.png"}, {folder / "erf.csv"}')
+def write(found: dict[tuple[str, str], Erf], args: argparse.Namespace, count: int) -> None:
+    args.out.mkdir(parents=True, exist_ok=True)
+    ways = ('relu', 'signed') if args.signed else ('relu',)
+    pictures, rows = {}, []
+    for way in ways:
+        for (name, weights), erf in found.items():
+            contribution = getattr(erf, way)
+            title = '\n'.join([*name.split(', '), f'{weights} weights', *([f'{way} gradients'] if args.signed else [])])
+            pictures[title] = contribution
+            about = (name, weights, args.stage, way, count, *contribution.shape, f'{contribution.max():.4g}')
+            rows += [(*about, area.threshold, area.side, f'{area.ratio:.4f}') for area in area_ratios(contribution)]
+    plot_erf(pictures, columns=len(found)).savefig(args.out / 'erf.png', dpi=80)
+    with (args.out / 'erf.csv').open('w', newline='') as file:
+        table = csv.writer(file, lineterminator='\n')
+        table.writerow(COLUMNS)
+        table.writerows(rows)
+    print(f'{args.out / "erf.png"}, {args.out / "erf.csv"}')

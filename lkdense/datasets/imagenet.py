@@ -6,6 +6,8 @@ An image shows the object of which most is visible, and what is close around it,
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from .scenes import Scene
@@ -32,8 +34,13 @@ def write(folder: Path, train: Sequence[Scene], val: Sequence[Scene]) -> None:
 def portrait(scene: Scene) -> tuple[Image.Image, int]:
     """Return the most visible object of a scene, as large as the scene was, and its class."""
     index = int(scene.masks.sum((1, 2)).argmax())
-    height, width = scene.image.shape[:2]
-    left, top, right, bottom = scene.boxes[index].tolist()
+    return close_up(scene.image, scene.boxes[index].tolist()), scene.classes[index]
+
+
+def close_up(image: NDArray[np.uint8], box: Sequence[int]) -> Image.Image:
+    """Return what is in and close around a box (left, top, right, bottom) of an image, as large as the image was."""
+    height, width = image.shape[:2]
+    left, top, right, bottom = box
     across, down = MARGIN * (right - left), MARGIN * (bottom - top)
-    box = (max(left - across, 0), max(top - down, 0), min(right + across, width), min(bottom + down, height))
-    return Image.fromarray(scene.image).resize((width, height), Image.Resampling.BICUBIC, box=box), scene.classes[index]
+    shown = (max(left - across, 0), max(top - down, 0), min(right + across, width), min(bottom + down, height))
+    return Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC, box=shown)

@@ -4,6 +4,7 @@ Shapes differ in size, turn, colours and place, lie over one another, and may ru
 smooth noise; some scenes have unlabelled clutter in it. Light, blur and sensor noise differ from scene to scene.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -63,8 +64,7 @@ def make_scene(rng: np.random.Generator, size: tuple[int, int] = (256, 256), num
     Raises:
         ValueError: ``size`` is not two numbers from 32 up, or ``num_classes`` not in [1, 32].
     """
-    if len(size) != 2 or min(size) < MIN_SIZE:
-        raise ValueError(f'size must be a height and a width of at least {MIN_SIZE} pixels, got {size}')
+    _check(size)
     if not 1 <= num_classes <= MAX_CLASSES:
         raise ValueError(f'num_classes must be in [1, {MAX_CLASSES}], got {num_classes}')
     image = _noise(rng, size, _colours(rng))
@@ -78,7 +78,7 @@ def make_scene(rng: np.random.Generator, size: tuple[int, int] = (256, 256), num
     wanted = rng.integers(2, 8)
     while len(classes) < wanted:
         index = int(rng.integers(num_classes))
-        window, mask, paint, whole = _object(rng, size, index)
+        window, mask, paint, whole = _object(rng, size, *look(index))
         covered = objects.copy()
         covered[window][mask] = len(classes) + 1
         seen = np.bincount(covered.ravel(), minlength=256)[1 : len(classes) + 2] / [*areas, whole]
@@ -88,6 +88,31 @@ def make_scene(rng: np.random.Generator, size: tuple[int, int] = (256, 256), num
             classes.append(index)
             areas.append(whole)
     return Scene(_photograph(rng, image), objects, tuple(classes), tuple(np.minimum(visible, 1).tolist()))
+
+
+def make_object(
+    rng: np.random.Generator, size: tuple[int, int], shape: Callable, texture: Callable
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Draw one whole object as scenes show them, of any outline and texture: ``[H, W, 3]`` in RGB, and its mask.
+
+    Raises:
+        ValueError: ``size`` is not two numbers from 32 up.
+    """
+    _check(size)
+    image = _noise(rng, size, _colours(rng))
+    inside = False
+    while not inside:
+        objects = np.zeros(size, np.bool_)
+        window, mask, paint, _ = _object(rng, size, shape, texture)
+        objects[window] = mask
+        inside = objects.any() and not any(edge.any() for edge in (objects[[0, -1]], objects[:, [0, -1]]))
+    image[window][mask] = paint[mask]
+    return _photograph(rng, image), objects
+
+
+def _check(size: tuple[int, int]) -> None:
+    if len(size) != 2 or min(size) < MIN_SIZE:
+        raise ValueError(f'size must be a height and a width of at least {MIN_SIZE} pixels, got {size}')
 
 
 def _extent(occupied: NDArray[np.bool_]) -> tuple[int, int]:
@@ -110,10 +135,9 @@ def _turn(u: NDArray, v: NDArray, angle: float) -> tuple[NDArray, NDArray]:
 
 
 def _object(
-    rng: np.random.Generator, size: tuple[int, int], index: int
+    rng: np.random.Generator, size: tuple[int, int], shape: Callable, texture: Callable
 ) -> tuple[Window, NDArray[np.bool_], NDArray, float]:
     """Window of an object, its mask and colours there, and its area in pixels, inside the image or not."""
-    shape, texture = look(index)
     # from 1/6 to over 1/2 of the image across, small as often as large
     radius = min(size) * np.exp(rng.uniform(np.log(0.085), np.log(0.28)))
     window, u, v = _place(rng, size, radius)

@@ -3,15 +3,21 @@
 import csv
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.model import BaseModule
+from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from lkdense.analysis import area_ratios, compute_erf, plot_erf
+from lkdense.analysis import area_ratios, compute_both, compute_erf, plot_erf, stage_map
+from lkdense.commands import run
+from lkdense.launch import read_config, register_all_of
+from lkdense.loading import load_model
 
 ROOT = Path(__file__).parents[2]
 
@@ -88,6 +94,108 @@ def test_the_picture_holds_every_model():
     assert [axis.get_title() for axis in figure.axes[:2]] == ['a', 'b']
 
 
+@pytest.mark.parametrize('size', [(32, 32), (24, 56)])
+def test_strides_widen_what_a_map_sees(size):
+    # two convolutions of 3x3 at stride 2 see 3 + 2 * 2 pixels, around twice twice the place in the last map
+    net = nn.Sequential(constant(3, 3, 1.0, stride=2), constant(1, 3, 1.0, stride=2))
+    found = compute_erf(net, [torch.rand(1, 3, *size)])
+    expected = np.zeros(size)
+    row, column = size[0] // 2, size[1] // 2
+    # a pixel of every second row and column is seen by two windows of the first layer
+    weights = np.array([1, 1, 2, 1, 2, 1, 1])
+    expected[row - 3 : row + 4, column - 3 : column + 4] = 3 * np.outer(weights, weights)
+    np.testing.assert_allclose(found, expected)
+    assert area_ratios(found, (0.99,))[0].side == 7
+
+
+def test_dilation_leaves_gaps():
+    net = nn.Conv2d(1, 1, 3, padding=4, dilation=4, bias=False)
+    nn.init.constant_(net.weight, 1.0)
+    found = compute_erf(net, [torch.rand(1, 1, 33, 21)])
+    assert np.argwhere(found).tolist() == [[row, column] for row in (12, 16, 20) for column in (6, 10, 14)]
+    assert area_ratios(found, (0.99,))[0].side == 9
+
+
+def test_the_gradient_is_of_what_is_positive_and_summed_over_channels_and_images():
+    net = nn.Conv2d(1, 3, 1, bias=False)
+    net.weight.data[:] = torch.tensor([2.0, 3.0, -5.0]).view(3, 1, 1, 1)
+    # the third channel is negative, so that only 2 and 3 count; images of a batch and several batches are averaged
+    found = compute_erf(net, [torch.ones(2, 1, 5, 5), torch.ones(1, 1, 5, 5)])
+    assert found[2, 2] == found.sum() == 5
+
+
+def test_a_square_larger_than_the_image_is_all_of_it():
+    # of an even number of pixels the middle is not in the middle
+    areas = area_ratios(np.ones((8, 6)), (0.99,))
+    assert areas == [(0.99, 8, 1.0)]
+
+
+class Patches(BaseModule):
+    """Maps at strides 4 and 8, of which each place sees its own patch and nothing else."""
+
+    out_indices = (1, 2)
+
+    def __init__(self):
+        super().__init__()
+        self.small, self.large = nn.Conv2d(3, 6, 4, stride=4), nn.Conv2d(3, 6, 8, stride=8)
+
+    def forward(self, x):
+        return self.small(x), self.large(x)
+
+
+def segmentor():
+    register_all_of('mmseg')
+    MODELS.register_module(name='Patches', module=Patches, force=True)
+    head = dict(type='FCNHead', in_channels=6, in_index=0, channels=6, num_convs=1, kernel_size=3, num_classes=4)
+    head |= dict(concat_input=False, norm_cfg=dict(type='BN'))
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        model = MODELS.build(dict(type='EncoderDecoder', backbone=dict(type='Patches'), decode_head=head))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.abs_()  # so that nothing is below zero, where the gradient would end
+    return model
+
+
+@pytest.mark.parametrize(('stage', 'rows', 'columns'), [(2, (16, 20), (24, 28)), (3, (16, 24), (24, 32))])
+def test_stages_are_counted_as_the_backbone_does(stage, rows, columns):
+    found = compute_erf(segmentor(), [torch.rand(1, 3, 32, 48)], signed=True, forward=partial(stage_map, stage=stage))
+    seen = np.argwhere(found)
+    assert [*seen.min(0), *seen.max(0)] == [rows[0], columns[0], rows[1] - 1, columns[1] - 1]
+
+
+def test_the_scores_of_a_head_see_its_convolution_too():
+    # 3x3 places of 4 pixels each
+    found = compute_erf(segmentor(), [torch.rand(1, 3, 32, 48)], signed=True, forward=partial(stage_map, stage='head'))
+    expected = np.zeros((32, 48), bool)
+    expected[12:24, 20:32] = True
+    assert ((found > 0) == expected).all()
+
+
+@pytest.mark.parametrize(
+    ('stage', 'model', 'message'),
+    [(4, segmentor, r'of \[2, 3\] \(its out_indices\), got 4'), ('head', Patches, 'Patches has no decode_head')],
+)
+def test_a_map_that_is_not_there_is_refused(stage, model, message):
+    with pytest.raises(ValueError, match=message):
+        stage_map(model(), torch.rand(1, 3, 16, 16), stage)
+
+
+def test_both_ways_of_counting_come_from_one_pass():
+    net, images = nn.Conv2d(3, 4, 3, padding=1), [torch.rand(1, 3, 9, 9)]
+    both = compute_both(net, images)
+    np.testing.assert_array_equal(both.relu, compute_erf(net, images))
+    np.testing.assert_array_equal(both.signed, compute_erf(net, images, signed=True))
+    assert (both.signed > both.relu).any()
+
+
+def test_rows_of_the_picture():
+    figure = plot_erf({name: np.random.default_rng(0).random((9, 9)) for name in 'abcd'}, columns=2)
+    assert [axis.get_title() for axis in figure.axes[:4]] == list('abcd')
+    limits = {image.get_clim() for axis in figure.axes[:4] for image in axis.images}
+    assert limits == {(0, 1)}  # one colour scale
+    assert '50% in' in figure.axes[3].get_xlabel()
+
+
 def test_the_tool_compares_two_models(tmp_path):
     for number in range(2):
         cv2.imwrite(str(tmp_path / f'{number}.png'), np.random.default_rng(number).integers(0, 255, (80, 90, 3)))
@@ -107,3 +215,52 @@ def test_the_tool_compares_two_models(tmp_path):
     refused = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True)
     assert refused.returncode
     assert 'no image' in refused.stderr
+
+
+def test_trained_beside_untrained_weights_of_a_head(tmp_path, capsys):
+    cv2.imwrite(str(tmp_path / '0.png'), np.random.default_rng(0).integers(0, 255, (80, 90, 3)))
+    name = 'upernet_convnext_pico_ade20k'
+    model = load_model(read_config(name))
+    with torch.no_grad():
+        # as if training had left each depthwise convolution only its middle: the stages see a patch of the stem
+        for weight in model.backbone.parameters():
+            if weight.dim() == 4 and weight.shape[1] == 1:
+                weight[..., :3, :] = weight[..., 4:, :] = 0
+                weight[..., :3] = weight[..., 4:] = 0
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'trained.pth')
+
+    def measured(*options):
+        arguments = [
+            name,
+            str(tmp_path / 'trained.pth'),
+            '--untrained',
+            '--images',
+            str(tmp_path),
+            '--out',
+            str(tmp_path),
+        ]
+        run('erf', [*arguments, '--size', '64', '96', *options])
+        return list(csv.DictReader((tmp_path / 'erf.csv').open()))
+
+    rows = measured('--stage', '4', '--signed', '--and', name, 'model.backbone.kernel_sizes=[31,31,31,31]')
+    trained = f'{tmp_path.name}/trained'
+    assert {(row['model'], row['weights']) for row in rows} == {
+        (name, 'random'),
+        (name, trained),
+        (f'{name}, kernel_sizes=[31,31,31,31]', 'random'),
+    }
+    assert {(row['stage'], row['images'], row['height'], row['width']) for row in rows} == {('4', '1', '64', '96')}
+    reach = {
+        (row['model'], row['weights'], row['gradients']): int(row['side in pixels'])
+        for row in rows
+        if row['share of contribution'] == '0.99'
+    }
+    assert len(reach) == 6
+    for way in ('relu', 'signed'):
+        # strides of as many pixels as the kernels: of a place of stride 32 nothing but its own 32 pixels counts
+        assert reach[name, trained, way] <= 65 < reach[name, 'random', way]
+    assert {row['stage'] for row in measured('--stage', 'head')} == {'head'}
+    with pytest.raises(SystemExit, match='same names'):
+        measured('--and', name, str(tmp_path / 'trained.pth'))
+    with pytest.raises(SystemExit, match='no decode_head'):
+        run('erf', ['cascade_mask_rcnn_slak_pico_coco', '--images', str(tmp_path), '--stage', 'head', '--size', '64'])

@@ -1,0 +1,273 @@
+"""Shape against texture: models that follow one of them alone, intervals, and the tool on real models."""
+
+import csv
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lkdense.analysis.shape_bias import (
+    Decision,
+    ShapeBias,
+    compute_shape_bias,
+    decide,
+    guessed_fraction,
+    plot_cues,
+    plot_shape_bias,
+    summarise,
+    wilson,
+)
+from lkdense.commands import run
+from lkdense.datasets import write_scenes
+from lkdense.datasets.cues import GREY, CueImage, cut_cues
+from lkdense.launch import read_config
+from lkdense.loading import load_model
+from lkdense.prediction import Instances, LabelMap
+
+CLASSES = ('background', 'person', 'bicycle')
+RED, GREEN = (200, 30, 30), (30, 200, 30)
+
+
+@pytest.fixture(scope='module')
+def instances(tmp_path_factory):
+    """Ten red squares, called persons, and ten green disks, called bicycles, in COCO's format."""
+    folder = tmp_path_factory.mktemp('instances')
+    generator = np.random.default_rng(0)
+    images, annotations = [], []
+    for number in range(1, 21):
+        kind = 1 + number % 2
+        row, column = generator.integers(50, 78, 2)
+        yy, xx = np.mgrid[:128, :128]
+        square = np.maximum(np.abs(yy - row), np.abs(xx - column)) < 40
+        mask = square if kind == 1 else np.hypot(yy - row, xx - column) < 40
+        image = np.full((128, 128, 3), (30, 30, 120), np.uint8)
+        image[mask] = RED if kind == 1 else GREEN
+        cv2.imwrite(str(folder / f'{number}.png'), image[..., ::-1])
+        outline, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        images.append(dict(id=number, file_name=f'{number}.png', height=128, width=128))
+        annotations.append(
+            dict(id=number, image_id=number, category_id=kind, iscrowd=0, area=int(mask.sum()))
+            | dict(bbox=list(cv2.boundingRect(mask.astype(np.uint8))), segmentation=[outline[0].ravel().tolist()])
+        )
+    categories = [dict(id=1, name='person'), dict(id=2, name='bicycle')]
+    path = folder / 'instances.json'
+    path.write_text(json.dumps(dict(images=images, annotations=annotations, categories=categories)))
+    return path
+
+
+class Oracle(nn.Module):
+    """Labels what is not grey in ``[N, 3, H, W]`` in BGR, by its outline alone or by its colour alone."""
+
+    def __init__(self, cue: str):
+        super().__init__()
+        self.cue = cue
+        self.register_buffer('grey', torch.tensor(GREY[::-1]).view(3, 1, 1).float())
+
+    def forward(self, x):
+        occupied = (x - self.grey).abs().amax(1) > 8
+        labels = []
+        for inside, image in zip(occupied, x):
+            rows, columns = inside.any(1).sum(), inside.any(0).sum()
+            # of its box a disk fills 0.79
+            by_shape = inside.sum() > 0.9 * rows * columns
+            by_colour = image[2][inside].mean() > image[1][inside].mean()
+            person = by_shape if self.cue == 'shape' else by_colour
+            labels.append(torch.where(inside, 1 if person else 2, 0))
+        return torch.stack(labels)
+
+
+def segments(oracle):
+    return lambda image: LabelMap(oracle(torch.from_numpy(image).permute(2, 0, 1)[None].float())[0].numpy())
+
+
+def detects(oracle):
+    def predict(image):
+        labels = segments(oracle)(image).labels
+        left, top, width, height = cv2.boundingRect((labels > 0).astype(np.uint8))
+        # a surer box elsewhere, and a less sure one of the other class in the same place
+        boxes = np.array([(0, 0, 5, 5), (left, top, left + width, top + height)] * 2, np.float32)
+        classes = np.array([labels.max(), labels.max(), 0, 3 - labels.max()])
+        return Instances(boxes, np.array([0.9, 0.8, 0.7, 0.6]), classes, None)
+
+    return predict
+
+
+def classifies(oracle):
+    return lambda image: int(segments(oracle)(image).labels.max())
+
+
+@pytest.mark.parametrize('task', [segments, detects, classifies])
+@pytest.mark.parametrize(('cue', 'fraction'), [('shape', 1.0), ('texture', 0.0)])
+def test_models_that_follow_one_cue_alone(task, cue, fraction, instances):
+    predict = task(Oracle(cue))
+    said = compute_shape_bias(predict, CLASSES, cut_cues(instances, instances.parent, CLASSES, 100))
+    bias = summarise(said)
+    assert bias == ((20, 0, 0) if cue == 'shape' else (0, 20, 0))
+    assert bias.fraction == fraction
+    # what Wilson's interval is for 20 of 20
+    assert bias.interval == pytest.approx((0.8389, 1.0) if cue == 'shape' else (0.0, 0.1611), abs=1e-4)
+    agreeing = cut_cues(instances, instances.parent, CLASSES, 100, agree=True)
+    assert {decision.follows for decision in compute_shape_bias(predict, CLASSES, agreeing)} == {'both'}
+
+
+@pytest.mark.parametrize(
+    ('successes', 'trials', 'interval'),
+    # 81 of 263 is the example of Newcombe, Statistics in Medicine 17, 1998
+    [(0, 10, (0.0, 0.2775)), (5, 10, (0.2366, 0.7634)), (81, 263, (0.2553, 0.3662)), (0, 0, (0.0, 1.0))],
+)
+def test_wilsons_interval(successes, trials, interval):
+    assert wilson(successes, trials) == pytest.approx(interval, abs=1e-4)
+
+
+def test_wilsons_interval_holds_the_truth_as_often_as_it_says():
+    counts = np.random.default_rng(0).binomial(50, 0.3, 2000)
+    held = np.mean([low <= 0.3 <= high for low, high in (wilson(int(count), 50) for count in counts)])
+    assert 0.93 < held < 0.97
+
+
+def test_more_successes_than_trials_are_refused():
+    with pytest.raises(ValueError, match=r'successes must be in \[0, 3\], got 4'):
+        wilson(4, 3)
+
+
+def cue(shape=('person',), texture=('bicycle',)):
+    mask = np.zeros((20, 20), bool)
+    mask[5:15, 5:15] = True
+    return CueImage(np.zeros((20, 20, 3), np.uint8), mask, shape, texture)
+
+
+def test_the_majority_of_the_objects_pixels_decides():
+    labels = np.ones((20, 20), np.uint8)
+    labels[5:15, 5:11] = 2
+    assert decide(LabelMap(labels), cue()) == 2
+    labels[5:15, 5:7] = 1
+    assert decide(LabelMap(labels), cue()) == 1
+
+
+def test_a_box_decides_from_half_of_the_union_on():
+    def boxes(*right):
+        found = np.array([(5, 5, r, 15) for r in right], np.float32).reshape(-1, 4)
+        return Instances(found, np.linspace(1, 0, len(right)), np.arange(len(right)), None)
+
+    # the object reaches from 5 to 15: boxes to 9 and to 10 have 0.4 and 0.5 of it
+    assert decide(boxes(9), cue()) is None
+    assert decide(boxes(9, 10), cue()) == 1
+    assert decide(boxes(26, 24, 15), cue()) == 1
+    assert decide(boxes(), cue()) is None
+
+
+def test_decisions_for_neither_are_counted_apart():
+    said = [compute_shape_bias(lambda image, i=i: i, CLASSES, [cue()])[0] for i in (0, 1, 1, 2)]
+    assert said == [
+        Decision('background', 'neither'),
+        *[Decision('person', 'shape')] * 2,
+        Decision('bicycle', 'texture'),
+    ]
+    assert summarise(said) == ShapeBias(2, 1, 1)
+    assert summarise(said).fraction == pytest.approx(2 / 3)
+    assert np.isnan(ShapeBias(0, 0, 5).fraction) and ShapeBias(0, 0, 5).interval == (0.0, 1.0)
+
+
+def test_guessing_follows_what_more_classes_share():
+    assert guessed_fraction([cue(), cue(texture=('bicycle', 'car'))]) == pytest.approx(2 / 5)
+
+
+def test_pictures():
+    figure = plot_shape_bias({'a': ShapeBias(8, 2, 1), 'b': ShapeBias(0, 0, 4)}, guessed=1 / 3)
+    assert [label.get_text().split('\n')[0] for label in figure.axes[0].get_yticklabels()] == ['a', 'b']
+    drawn = plot_cues([cue(), cue()], [Decision('person', 'shape'), Decision(None, 'neither')])
+    assert 'said: person' in drawn.axes[0].get_title() and len(drawn.axes) == 4
+
+
+def save(name, path, options=None):
+    cfg = read_config(name, options)
+    for part in (cfg.model, cfg.model.backbone):
+        part.init_cfg = None
+    torch.save(dict(state_dict=load_model(cfg).state_dict()), path)
+    return str(path)
+
+
+def rows(path):
+    return list(csv.DictReader(path.open()))
+
+
+def test_the_tool_on_a_segmentor_and_a_detector(instances, tmp_path):
+    names = [
+        str(Path(__file__).parents[2] / f'configs/examples/{name}.py')
+        for name in ('upernet_convnext_pico_cues', 'cascade_mask_rcnn_slak_pico_shapes')
+    ]
+    segmentor, detector = (save(name, tmp_path / f'{i}.pth') for i, name in enumerate(names))
+    run(
+        'shape-bias',
+        [names[0], segmentor, '--synthetic', 'ade20k', '--size', '64', '--count', '12', '--out', str(tmp_path)],
+    )
+    (row,) = rows(tmp_path / 'shape_bias.csv')
+    assert sum(int(row[key]) for key in ('follow the shape', 'follow the texture', 'neither')) == 12
+    assert row['model'] == 'upernet_convnext_pico_cues' and row['objects whose cues agree'] == '12'
+    said = rows(tmp_path / 'decisions.csv')
+    assert len(said) == 24 and {row['shape'] for row in said} == {'building', 'sky', 'floor', 'tree'}
+    assert (tmp_path / 'images_1.png').stat().st_size > 10_000
+    real = ['--coco', str(instances), '--images', str(instances.parent), '--count', '2', '--out', str(tmp_path)]
+    run('shape-bias', [names[1], detector, *real])
+    assert [row['shape'] for row in rows(tmp_path / 'decisions.csv')] == ['bicycle', 'person'] * 2
+    with pytest.raises(SystemExit, match='no whole instance of one class'):
+        run('shape-bias', [names[0], segmentor, *real])
+    with pytest.raises(SystemExit, match='the first 0 are known to the model'):
+        run('shape-bias', [names[0], segmentor, '--synthetic', 'imagenet'])
+    with pytest.raises(SystemExit, match='name a checkpoint'):
+        run('shape-bias', [names[0], '--synthetic', 'ade20k', '--out', str(tmp_path)])
+
+
+def test_the_tool_on_a_classifier(tmp_path):
+    write_scenes('imagenet', tmp_path, images=4, size=64, num_classes=4)
+    name = str(Path(__file__).parents[2] / 'configs/examples/classifier_slak_pico_shapes.py')
+    checkpoint = save(name, tmp_path / 'classifier.pth')
+    root = f'test_dataloader.dataset.data_root={tmp_path}/imagenet/val'
+    run(
+        'shape-bias',
+        [
+            name,
+            checkpoint,
+            '--cfg-options',
+            root,
+            '--synthetic',
+            'imagenet',
+            '--classes',
+            '4',
+            '--size',
+            '64',
+            '--count',
+            '12',
+            '--out',
+            str(tmp_path),
+        ],
+    )
+    said = {row['said'] for row in rows(tmp_path / 'decisions.csv')}
+    assert said and all(name.startswith('n01') for name in said)
+
+
+@pytest.mark.slow
+def test_a_trained_segmentor_knows_objects_and_decides(tmp_path, monkeypatch):
+    """Two classes, which it learns in minutes; by which cue is what is measured."""
+    from mmengine.runner import Runner
+
+    write_scenes('ade20k', tmp_path, images=300, size=128, num_classes=2, val_fraction=0.02)
+    monkeypatch.chdir(tmp_path)
+    name = Path(__file__).parents[2] / 'configs/examples/upernet_slak_pico_shapes.py'
+    root = str(tmp_path / 'ade/ADEChallengeData2016')
+    options = {f'{part}_dataloader.dataset.data_root': root for part in ('train', 'val', 'test')}
+    cfg = read_config(str(name), options)
+    cfg.work_dir = str(tmp_path)
+    Runner.from_cfg(cfg).train()
+    run(
+        'shape-bias',
+        [str(name), 'iter_260.pth', '--synthetic', 'ade20k', '--size', '128', '--count', '60', '--out', '.'],
+    )
+    (row,) = rows(tmp_path / 'shape_bias.csv')
+    # a guess among the wall and two classes is right in a third of the cases
+    assert float(row['of them recognised']) > 0.6 * int(row['objects whose cues agree'])
+    assert int(row['follow the shape']) + int(row['follow the texture']) > 30
