@@ -1,4 +1,4 @@
-"""Effective receptive field: how much each input pixel moves the middle of a feature map.
+"""Effective receptive field: how much each input pixel moves the middle, or another place, of a feature map.
 
 As RepLKNet's authors measure it: "Scaling Up Your Kernels to 31x31: Revisiting Large Kernel Design in CNNs", CVPR 2022,
 https://arxiv.org/abs/2203.06717; the idea is of "Understanding the Effective Receptive Field in Deep Convolutional
@@ -27,24 +27,33 @@ class AreaRatio(NamedTuple):
     ratio: float
 
 
-def compute_erf(model: nn.Module, images: Iterable[Tensor], output: int = -1, signed: bool = False) -> NDArray:
-    """Return the contribution ``[H, W]`` of each pixel to the middle of a map, a mean over images.
+def compute_erf(
+    model: nn.Module,
+    images: Iterable[Tensor],
+    output: int = -1,
+    signed: bool = False,
+    position: tuple[float, float] = (0.5, 0.5),
+) -> NDArray:
+    """Return the contribution ``[H, W]`` of each pixel to one place of a map, a mean over images.
 
     Args:
         model: gives a map ``[N, C, h, w]``, or a sequence of them; it is run in eval mode and left in its own.
         images: tensors ``[N, 3, H, W]``, all of one size, as the model wants them.
         output: which map, where there are several.
         signed: count what lowers the map as much as what raises it; the authors count what raises it.
+        position: the place, as shares of height and width; the middle, as the authors have it.
 
     Raises:
-        ValueError: no images, or images of several sizes.
+        ValueError: no images, or images of several sizes, or a position outside.
     """
+    if not all(0 <= share < 1 for share in position):
+        raise ValueError(f'position must be two shares in [0, 1), got {position}')
     training = model.training
     total, count = None, 0
     model.eval()
     try:
         for batch in images:
-            contribution = _contribution(model, batch, output, signed)
+            contribution = _contribution(model, batch, output, signed, position)
             if total is not None and total.shape != contribution.shape:
                 raise ValueError(
                     f'images must be of one size, got {tuple(total.shape)} and {tuple(contribution.shape)}'
@@ -101,10 +110,10 @@ def plot_erf(contributions: Mapping[str, NDArray]) -> Figure:
     return figure
 
 
-def _contribution(model: nn.Module, batch: Tensor, output: int, signed: bool) -> Tensor:
+def _contribution(model: nn.Module, batch: Tensor, output: int, signed: bool, position: tuple[float, float]) -> Tensor:
     batch = batch.detach().requires_grad_()
     maps = model(batch)
     chosen = maps[output] if isinstance(maps, (tuple, list)) else maps
-    middle = chosen[:, :, chosen.shape[2] // 2, chosen.shape[3] // 2]
-    (gradient,) = torch.autograd.grad(middle.relu().sum(), batch)
+    row, column = (int(share * size) for share, size in zip(position, chosen.shape[2:]))
+    (gradient,) = torch.autograd.grad(chosen[:, :, row, column].relu().sum(), batch)
     return (gradient.abs() if signed else gradient.relu()).sum((0, 1))
