@@ -45,10 +45,10 @@ class Browser:
         self.read_end, from_browser = os.pipe()
         options = '--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--hide-scrollbars'
         command = [path, *options, f'--user-data-dir={profile}', '--remote-debugging-pipe', 'about:blank']
-        # the protocol wants its pipes to be 3 and 4
+        # the protocol wants its pipes to be 3 and 4; sh may know numbers of one digit only
         script = f'exec "$@" 3<&{to_browser} 4>&{from_browser}'
         self.process = subprocess.Popen(
-            ['sh', '-c', script, 'sh', *command], pass_fds=(to_browser, from_browser), stderr=subprocess.DEVNULL
+            ['bash', '-c', script, 'bash', *command], pass_fds=(to_browser, from_browser), stderr=subprocess.DEVNULL
         )
         os.close(to_browser)
         os.close(from_browser)

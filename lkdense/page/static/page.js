@@ -41,12 +41,10 @@ const page = {
 
   /** Say what went wrong. */
   report(error) {
-    if (error.name === 'AbortError') return;
     if (!(error instanceof Refused || error instanceof Lost)) console.error(error);
     const problem = find('#problem');
     problem.dataset.kind = error instanceof Lost ? 'lost' : 'refused';
-    const text = error.message;
-    problem.querySelector('p').textContent = text.charAt(0).toUpperCase() + text.slice(1);
+    problem.querySelector('p').textContent = error.message;
     problem.hidden = false;
     if (error instanceof Lost && !retrying) retrying = setTimeout(retry, RETRY);
   },
@@ -69,7 +67,7 @@ async function open(file) {
   const mine = ++turn;
   find('#problem').hidden = true;
   if (file.size > maxBytes) {
-    page.report(new Refused(`${file.name || 'the image'} is too large: ${(file.size / 2 ** 20).toFixed(0)} MB, at most ${maxBytes / 2 ** 20} MB are taken.`));
+    page.report(new Refused(`${file.name || 'The image'} is too large: ${(file.size / 2 ** 20).toFixed(0)} MB, at most ${maxBytes / 2 ** 20} MB are taken.`));
     return;
   }
   page.working(1);

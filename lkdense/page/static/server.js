@@ -10,28 +10,27 @@ export class Lost extends Error {
   }
 }
 
-/** Return the JSON that the server answers. Throws Refused, Lost, or an AbortError. */
+/** Return the JSON that the server answers. Throws Refused or Lost. */
 export async function ask(path, options = {}) {
   const response = await answer(path, options);
-  const content = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Refused(content.error || `The server answered ${response.status}.`);
-  return content;
+  return response.json();
 }
 
 /** Return the bytes that the server answers. Throws as ask does. */
 export async function askBytes(path) {
-  const response = await answer(path, {});
-  if (!response.ok) throw new Refused((await response.json().catch(() => ({}))).error || `The server answered ${response.status}.`);
-  return response.blob();
+  return (await answer(path, {})).blob();
 }
 
 async function answer(path, options) {
+  let response;
   try {
-    return await fetch(path, options);
-  } catch (error) {
-    if (error.name === 'AbortError') throw error;
+    response = await fetch(path, options);
+  } catch {
     throw new Lost();
   }
+  if (response.ok) return response;
+  const { error } = await response.json().catch(() => ({ error: `the server answered ${response.status}` }));
+  throw new Refused(`${error[0].toUpperCase()}${error.slice(1)}.`);
 }
 
 /** Return the numbers in a text of base64. */
