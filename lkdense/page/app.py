@@ -21,8 +21,7 @@ from ..prediction import Instances, LabelMap
 from .images import MAX_BYTES, ImageError, decode, jpeg
 from .subject import CELL, DECADES, Answer, Subject
 
-# how many uploaded images, and how many answers to them, are kept
-IMAGES, ANSWERS = 8, 4
+IMAGES = 8  # that are kept
 THUMBNAIL = 160  # pixels
 CLASSES = 8  # of the most probable ones at a point
 HEADERS = {
@@ -72,7 +71,8 @@ def create_app(
     """
     app = Flask(__name__)
     app.config.update(MAX_CONTENT_LENGTH=MAX_BYTES, TRUSTED_HOSTS=hosts and list(hosts))
-    images, answers, calls = Recent(IMAGES), Recent(ANSWERS), threading.Lock()
+    # of the answers, which hold the scores of every pixel, the latest of each model
+    images, answers, calls = Recent(IMAGES), Recent(len(subjects)), threading.Lock()
 
     def image_of(key: str) -> Image.Image:
         return images.get(key) or abort(404, 'the server no longer has this image: choose it again')

@@ -33,10 +33,12 @@ export function drawInstances(canvas, scale, instances, palette, opacity, text) 
     const part = maskImage(mask, [...palette[label], 255 * opacity]);
     pen.drawImage(part, mask.place[0] * scale, mask.place[1] * scale, part.width * scale, part.height * scale);
   }
-  pen.lineWidth = Math.max(1.5, canvas.width / 500);
-  pen.font = `${Math.max(11, canvas.width / 70)}px system-ui, 'DejaVu Sans', sans-serif`;
-  pen.textBaseline = 'bottom';
-  const height = Math.max(11, canvas.width / 70) * 1.3;
+  // of the canvas, in one on the screen
+  const unit = canvas.width / (canvas.clientWidth || canvas.width);
+  const height = 15 * unit;
+  pen.lineWidth = 1.5 * unit;
+  pen.font = `${11.5 * unit}px system-ui, 'DejaVu Sans', sans-serif`;
+  pen.textBaseline = 'middle';
   for (const instance of [...instances].reverse()) {
     const [left, top, right, bottom] = instance.box.map((value) => value * scale);
     const colour = `rgb(${palette[instance.label]})`;
@@ -46,9 +48,9 @@ export function drawInstances(canvas, scale, instances, palette, opacity, text) 
     if (!words) continue;
     const foot = Math.max(top, height);
     pen.fillStyle = colour;
-    pen.fillRect(left - pen.lineWidth / 2, foot - height, pen.measureText(words).width + 8, height);
+    pen.fillRect(left - pen.lineWidth / 2, foot - height, pen.measureText(words).width + 6 * unit, height);
     pen.fillStyle = isLight(palette[instance.label]) ? '#000' : '#fff';
-    pen.fillText(words, left + 3, foot - height * 0.08);
+    pen.fillText(words, left + 2 * unit, foot - height / 2);
   }
 }
 

@@ -142,7 +142,7 @@ function controls() {
     threshold.disabled = state.view !== 'prediction';
     find('#hint').textContent = {
       prediction: 'Point at the image for scores; a click holds the point.',
-      field: 'Which pixels move the map there; a click holds it.',
+      field: 'A click holds the point.',
       none: '',
     }[state.view];
     for (const pane of panes) pane.update();
