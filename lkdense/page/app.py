@@ -1,27 +1,22 @@
-"""The server behind the page: JSON and images over HTTP, one call of a model at a time, everything in memory."""
+"""The server behind the page: JSON and images over HTTP."""
 
 import socket
-import threading
 from base64 import b64encode
-from collections import OrderedDict
 from collections.abc import Sequence
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from flask import Flask, Response, abort, jsonify, request
 from numpy.typing import NDArray
-from PIL import Image
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from ..launch import LaunchError
 from ..prediction import Instances, LabelMap
 from .images import MAX_BYTES, ImageError, decode, jpeg
-from .subject import CELL, DECADES, Answer, Subject
+from .session import Session, Unknown
+from .subject import CELL, DECADES, Subject
 
-IMAGES = 8  # that are kept
 THUMBNAIL = 160  # pixels
 CLASSES = 8  # of the most probable ones at a point
 HEADERS = {
@@ -32,30 +27,6 @@ HEADERS = {
     'Referrer-Policy': 'no-referrer',
     'Cache-Control': 'no-store',
 }
-
-
-class Recent:
-    """Values under keys, of which the ``count`` used last are kept."""
-
-    def __init__(self, count: int):
-        self.count = count
-        self.values = OrderedDict()
-        self.lock = threading.Lock()
-
-    def get(self, key: Any) -> Any:
-        """Return a value, or None where it is no longer kept."""
-        with self.lock:
-            if key in self.values:
-                self.values.move_to_end(key)
-            return self.values.get(key)
-
-    def put(self, key: Any, value: Any) -> None:
-        """Keep a value, and forget those used least lately."""
-        with self.lock:
-            self.values[key] = value
-            self.values.move_to_end(key)
-            while len(self.values) > self.count:
-                self.values.popitem(last=False)
 
 
 def create_app(
@@ -71,108 +42,11 @@ def create_app(
     """
     app = Flask(__name__)
     app.config.update(MAX_CONTENT_LENGTH=MAX_BYTES, TRUSTED_HOSTS=hosts and list(hosts))
-    # of the answers, which hold the scores of every pixel, the latest of each model
-    images, answers, calls = Recent(IMAGES), Recent(len(subjects)), threading.Lock()
-
-    def image_of(key: str) -> Image.Image:
-        return images.get(key) or abort(404, 'the server no longer has this image: choose it again')
-
-    def pixels(key: str) -> NDArray[np.uint8]:
-        return np.ascontiguousarray(np.asarray(image_of(key))[..., ::-1])
-
-    def answer_of(key: str, number: int) -> Answer:
-        image = pixels(key)
-        with calls:
-            answer = answers.get((key, number))
-            if answer is None:
-                answer = subjects[number].predict(image)
-                answers.put((key, number), answer)
-            return answer
-
-    @app.get('/')
-    def index():
-        return app.send_static_file('index.html')
-
-    @app.get('/models')
-    def models():
-        return jsonify(
-            models=[describe(subject) for subject in subjects],
-            examples=[path.name for path in examples],
-            decades=DECADES,
-            max_bytes=MAX_BYTES,
-        )
-
-    @app.get('/examples/<int:number>')
-    def example(number: int):
-        # by number, so that no path comes from outside
-        if number >= len(examples):
-            abort(404, f'there are {len(examples)} examples, and no number {number}')
-        size = THUMBNAIL if 'thumbnail' in request.args else side
-        return Response(jpeg(decode(examples[number].read_bytes(), size)), mimetype='image/jpeg')
-
-    @app.post('/images')
-    def upload():
-        if request.headers.get('Sec-Fetch-Site', 'same-origin') not in ('same-origin', 'none'):
-            abort(403, 'another site may not send images')
-        # the body as it is: a form would be spooled to disk
-        content = request.get_data(cache=False)
-        image = decode(content, side)
-        key = sha256(content).hexdigest()[:32]
-        images.put(key, image)
-        return jsonify(key=key, width=image.width, height=image.height)
-
-    @app.get('/images/<key>')
-    def show(key: str):
-        return Response(jpeg(image_of(key)), mimetype='image/jpeg')
-
-    @app.get('/images/<key>/<int:number>/prediction')
-    def prediction(key: str, number: int):
-        check_model(number, subjects)
-        answer = answer_of(key, number)
-        return jsonify(seconds=answer.seconds, **content_of(answer.found))
-
-    @app.get('/images/<key>/<int:number>/scores')
-    def scores(key: str, number: int):
-        check_model(number, subjects)
-        place = point()
-        answer = answer_of(key, number)
-        if answer.probabilities is None:
-            abort(400, 'a detector has no scores at a pixel, only those of its boxes')
-        row, column = (int(share * size) for share, size in zip(place, answer.found.labels.shape))
-        here = answer.probabilities[:, row, column].astype(float)
-        top = np.argsort(-here, kind='stable')[:CLASSES]
-        return jsonify(classes=top.tolist(), scores=here[top].tolist())
-
-    @app.get('/images/<key>/<int:number>/field')
-    def field(key: str, number: int):
-        check_model(number, subjects)
-        place, stage = point(), request.args.get('stage', -1, int)
-        if not 0 <= stage < len(subjects[number].strides):
-            abort(400, f'stage must be in 0 to {len(subjects[number].strides) - 1}')
-        image = pixels(key)
-        with calls:
-            cells, (height, width) = subjects[number].receptive_field(image, place, stage)
-        rows, columns = cells.shape
-        return jsonify(
-            values=encoded(np.rint(255 * cells)),
-            size=(columns, rows),
-            # the last cells may reach over the edge
-            extent=(columns * CELL / width, rows * CELL / height),
-        )
-
-    @app.errorhandler(ImageError)
-    def no_image(error: ImageError):
-        return jsonify(error=str(error)), 415
-
-    @app.errorhandler(HTTPException)
-    def refused(error: HTTPException):
-        text = f'the file is larger than {MAX_BYTES >> 20} MB' if error.code == 413 else error.description
-        return jsonify(error=text), error.code
-
-    @app.errorhandler(Exception)
-    def failed(error: Exception):
-        app.logger.exception('a request failed')
-        return jsonify(error=f'the model failed with {type(error).__name__}: {error}'), 500
+    session = Session(subjects, side)
+    _add_page(app, session, examples)
+    _add_images(app, session)
+    _add_questions(app, session)
+    _add_errors(app)
 
     @app.after_request
     def add_headers(response: Response):
@@ -195,6 +69,102 @@ def open_server(app: Flask, host: str, port: int) -> BaseWSGIServer:
         raise LaunchError(f'cannot listen at {host}:{port}: {error.strerror}; --port takes another') from None
     with listener:
         return make_server(host, port, app, threaded=True, request_handler=_Quiet, fd=listener.fileno())
+
+
+def _add_page(app: Flask, session: Session, examples: Sequence[Path]) -> None:
+    @app.get('/')
+    def index():
+        return app.send_static_file('index.html')
+
+    @app.get('/models')
+    def models():
+        return jsonify(
+            models=[describe(subject) for subject in session.subjects],
+            examples=[path.name for path in examples],
+            decades=DECADES,
+            max_bytes=MAX_BYTES,
+        )
+
+    # by number, so that no path comes from outside
+    @app.get('/examples/<int:number>')
+    def example(number: int):
+        if number >= len(examples):
+            raise Unknown(f'there are {len(examples)} examples, and no number {number}')
+        size = THUMBNAIL if 'thumbnail' in request.args else session.side
+        return Response(jpeg(decode(examples[number].read_bytes(), size)), mimetype='image/jpeg')
+
+
+def _add_images(app: Flask, session: Session) -> None:
+    @app.post('/images')
+    def upload():
+        if request.headers.get('Sec-Fetch-Site', 'same-origin') not in ('same-origin', 'none'):
+            abort(403, 'another site may not send images')
+        # the body as it is: a form would be spooled to disk
+        key, image = session.add(request.get_data(cache=False))
+        return jsonify(key=key, width=image.width, height=image.height)
+
+    @app.get('/images/<key>')
+    def show(key: str):
+        return Response(jpeg(session.image(key)), mimetype='image/jpeg')
+
+
+def _add_questions(app: Flask, session: Session) -> None:
+    @app.get('/images/<key>/<int:number>/prediction')
+    def prediction(key: str, number: int):
+        answer = session.answer(key, number)
+        return jsonify(seconds=answer.seconds, **content_of(answer.found))
+
+    @app.get('/images/<key>/<int:number>/scores')
+    def scores(key: str, number: int):
+        place, answer = point(), session.answer(key, number)
+        if answer.probabilities is None:
+            abort(400, 'a detector has no scores at a pixel, only those of its boxes')
+        row, column = (int(share * size) for share, size in zip(place, answer.found.labels.shape))
+        here = answer.probabilities[:, row, column].astype(float)
+        top = np.argsort(-here, kind='stable')[:CLASSES]
+        return jsonify(classes=top.tolist(), scores=here[top].tolist())
+
+    @app.get('/images/<key>/<int:number>/field')
+    def field(key: str, number: int):
+        place, stage, stages = point(), request.args.get('stage', -1, int), len(session.subject(number).strides)
+        if not 0 <= stage < stages:
+            abort(400, f'stage must be in 0 to {stages - 1}')
+        cells, (height, width) = session.receptive_field(key, number, place, stage)
+        rows, columns = cells.shape
+        return jsonify(
+            values=encoded(np.rint(255 * cells)),
+            size=(columns, rows),
+            # the last cells may reach over the edge
+            extent=(columns * CELL / width, rows * CELL / height),
+        )
+
+
+def _add_errors(app: Flask) -> None:
+    @app.errorhandler(ImageError)
+    def no_image(error: ImageError):
+        return jsonify(error=str(error)), 415
+
+    @app.errorhandler(Unknown)
+    def unknown(error: Unknown):
+        return jsonify(error=str(error)), 404
+
+    @app.errorhandler(HTTPException)
+    def refused(error: HTTPException):
+        text = f'the file is larger than {MAX_BYTES >> 20} MB' if error.code == 413 else error.description
+        return jsonify(error=text), error.code
+
+    @app.errorhandler(Exception)
+    def failed(error: Exception):
+        app.logger.exception('a request failed')
+        return jsonify(error=f'the model failed with {type(error).__name__}: {error}'), 500
+
+
+def point() -> tuple[float, float]:
+    """Return the request's place in the image, as shares of height and width."""
+    place = request.args.get('y', -1, float), request.args.get('x', -1, float)
+    if not all(0 <= share < 1 for share in place):
+        abort(400, 'x and y must be shares of the image in [0, 1)')
+    return place
 
 
 def describe(subject: Subject) -> dict:
@@ -237,20 +207,6 @@ def mask_runs(mask: NDArray[np.bool_]) -> dict:
 def encoded(values: NDArray) -> str:
     """Return whole numbers from 0 to 255 as bytes in base64."""
     return b64encode(values.astype(np.uint8).tobytes()).decode()
-
-
-def check_model(number: int, subjects: Sequence[Subject]) -> None:
-    """Answer the request with an error if there is no such model."""
-    if number >= len(subjects):
-        abort(404, f'there are {len(subjects)} models, and no number {number}')
-
-
-def point() -> tuple[float, float]:
-    """Return the request's place in the image, as shares of height and width."""
-    place = request.args.get('y', -1, float), request.args.get('x', -1, float)
-    if not all(0 <= share < 1 for share in place):
-        abort(400, 'x and y must be shares of the image in [0, 1)')
-    return place
 
 
 class _Quiet(WSGIRequestHandler):

@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 from lkdense.launch import LaunchError
-from lkdense.page.app import HEADERS, Recent, create_app, mask_runs, open_server
+from lkdense.page.app import HEADERS, create_app, mask_runs, open_server
 from lkdense.page.images import MAX_BYTES
+from lkdense.page.session import Recent
 from lkdense.page.subject import CELL
 
 WIDTH, HEIGHT = 60, 45
