@@ -28,11 +28,14 @@ export function drawHeat(canvas, { values, size, extent }, opacity) {
 export function drawInstances(canvas, scale, instances, palette, opacity, text) {
   const pen = canvas.getContext('2d');
   pen.imageSmoothingEnabled = false;
+  // first together, so that where many lie over one another the image still shows
+  const masks = new OffscreenCanvas(canvas.width / scale, canvas.height / scale);
   for (const { mask, label } of [...instances].reverse()) {
-    if (!mask || !mask.size[0]) continue;
-    const part = maskImage(mask, [...palette[label], 255 * opacity]);
-    pen.drawImage(part, mask.place[0] * scale, mask.place[1] * scale, part.width * scale, part.height * scale);
+    if (mask?.size[0]) masks.getContext('2d').drawImage(maskImage(mask, [...palette[label], 255]), ...mask.place);
   }
+  pen.globalAlpha = opacity;
+  pen.drawImage(masks, 0, 0, canvas.width, canvas.height);
+  pen.globalAlpha = 1;
   // of the canvas, in one on the screen
   const unit = canvas.width / (canvas.clientWidth || canvas.width);
   const height = 15 * unit;

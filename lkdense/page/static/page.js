@@ -140,11 +140,6 @@ function controls() {
     threshold.nextElementSibling.value = state.threshold.toFixed(2);
     find('#stage-row').hidden = state.view !== 'field';
     threshold.disabled = state.view !== 'prediction';
-    find('#hint').textContent = {
-      prediction: 'Point at the image for scores; a click holds the point.',
-      field: 'A click holds the point.',
-      none: '',
-    }[state.view];
     for (const pane of panes) pane.update();
   };
   find('#controls').addEventListener('input', (event) => {

@@ -7,6 +7,8 @@ import { Newest, ask, bytes } from './server.js';
 const FINE = 1000;
 // so many boxes have their names written at them; more would hide the image
 const NAMED = 40;
+// so many of the boxes at the point are listed
+const BOXES = 6;
 
 export class Pane {
   /**
@@ -23,6 +25,8 @@ export class Pane {
       scoresTitle: find('.scores h3'), scores: find('ol'), legendTitle: find('.legend h3'), legend: find('ul'),
     };
     this.root.setAttribute('aria-label', model.name);
+    // as many as there will be at most, lest the page jumps while the pointer moves
+    this.root.style.setProperty('--rows', model.task === 'detection' ? BOXES : Math.min(8, model.classes.length));
     this.questions = { scores: new Newest(), field: new Newest() };
     this.title();
     this.listen();
@@ -176,7 +180,7 @@ export class Pane {
     const y = point.y * this.image.height;
     const here = this.prediction.instances.filter(({ box }) => box[0] <= x && x <= box[2] && box[1] <= y && y <= box[3]);
     this.parts.scoresTitle.textContent = `Boxes at ${this.pixel(point)}: ${here.length || 'none'}`;
-    this.parts.scores.replaceChildren(...here.slice(0, 8).map(({ label, score }) => {
+    this.parts.scores.replaceChildren(...here.slice(0, BOXES).map(({ label, score }) => {
       const line = this.scoreLine(label, score, score.toFixed(2));
       line.classList.toggle('below', score < threshold);
       return line;
