@@ -44,6 +44,13 @@ def text(browser, selector):
     return browser.run(f'[...document.querySelectorAll({selector!r})].map(e => e.innerText)')
 
 
+def show_example(browser, port, **look):
+    browser.open(f'http://127.0.0.1:{port}/', **look)
+    browser.wait('document.querySelectorAll("#examples button").length')
+    browser.run('document.querySelector("#examples button").click()')
+    browser.wait(DRAWN)
+
+
 def view(browser, name):
     browser.run(f'document.querySelector("[value={name}]").click()')
 
@@ -103,10 +110,7 @@ def test_two_models_are_compared_at_one_pointer(browser, segmentor, detector, ph
 
 def test_the_receptive_field_follows_the_pointer(browser, segmentor, photo_path):
     with serving([segmentor], [photo_path]) as port:
-        browser.open(f'http://127.0.0.1:{port}/')
-        browser.wait('document.querySelectorAll("#examples button").length')
-        browser.run('document.querySelector("#examples button").click()')
-        browser.wait(DRAWN)
+        show_example(browser, port)
         view(browser, 'field')
         # the first stage sees little, and the last everything
         slide(browser, '#stage', 0)
@@ -121,9 +125,7 @@ def test_the_receptive_field_follows_the_pointer(browser, segmentor, photo_path)
 
 def test_a_score_slider_chooses_objects(browser, detector, photo_path):
     with serving([detector], [photo_path]) as port:
-        browser.open(f'http://127.0.0.1:{port}/')
-        browser.wait('document.querySelectorAll("#examples button").length')
-        browser.run('document.querySelector("#examples button").click()')
+        show_example(browser, port)
         slide(browser, '#threshold', 0)
         browser.wait(f'{IDLE} && document.querySelector(".legend h3").innerText === "Objects: 20"')
         any_drawn = (
@@ -171,10 +173,7 @@ def test_errors_are_said_and_lost_connections_found_again(browser, segmentor, ph
 @pytest.mark.parametrize('theme', ['light', 'dark'])
 def test_it_fits_a_telephone_and_the_dark(browser, segmentor, detector, photo_path, theme):
     with serving([segmentor, detector], [photo_path]) as port:
-        browser.open(f'http://127.0.0.1:{port}/', width=360, height=740, theme=theme)
-        browser.wait('document.querySelectorAll("#examples button").length')
-        browser.run('document.querySelector("#examples button").click()')
-        browser.wait(DRAWN)
+        show_example(browser, port, width=360, height=740, theme=theme)
         assert browser.run('document.documentElement.scrollWidth') == 360
         picture = np.array(Image.open(io.BytesIO(browser.screenshot())).convert('L'))
         assert (picture[-5:, :5].mean() > 128) == (theme == 'light')
@@ -182,10 +181,7 @@ def test_it_fits_a_telephone_and_the_dark(browser, segmentor, detector, photo_pa
 
 def test_every_control_has_a_name(browser, segmentor, photo_path):
     with serving([segmentor], [photo_path]) as port:
-        browser.open(f'http://127.0.0.1:{port}/')
-        browser.wait('document.querySelectorAll("#examples button").length')
-        browser.run('document.querySelector("#examples button").click()')
-        browser.wait(DRAWN)
+        show_example(browser, port)
         nodes = browser.call('Accessibility.getFullAXTree')['nodes']
         roles = ('button', 'slider', 'radio', 'combobox', 'application', 'image')
         named = [
