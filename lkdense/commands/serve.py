@@ -13,6 +13,7 @@ from .. import launch
 from ..launch import LaunchError
 
 LOOPBACK = ('127.0.0.1', 'localhost')
+SMALLEST = 32  # pixels
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +42,8 @@ def main(args: argparse.Namespace) -> None:
     from ..page.images import find_examples
     from ..page.subject import Subject
 
+    if args.side < SMALLEST:
+        raise LaunchError(f'--side must be at least {SMALLEST}, got {args.side}')
     examples = find_examples(args.images) if args.images else []
     if args.images and not examples:
         raise LaunchError(f'--images: no image below {args.images}')

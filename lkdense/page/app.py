@@ -65,8 +65,8 @@ def open_server(app: Flask, host: str, port: int) -> BaseWSGIServer:
     try:
         # werkzeug would end the process itself
         listener = socket.create_server((host, port))
-    except OSError as error:
-        raise LaunchError(f'cannot listen at {host}:{port}: {error.strerror}; --port takes another') from None
+    except (OSError, OverflowError) as error:
+        raise LaunchError(f'cannot listen at {host}:{port}: {error}; --port takes another') from None
     with listener:
         return make_server(host, port, app, threaded=True, request_handler=_Quiet, fd=listener.fileno())
 

@@ -216,6 +216,8 @@ def test_a_missing_toolkit_is_named(monkeypatch):
         run('serve', ['config.py', 'weights.pth'])
 
 
-def test_a_folder_without_images_is_named(tmp_path):
+def test_options_that_cannot_be_are_named(tmp_path):
     with pytest.raises(SystemExit, match=f'--images: no image below {tmp_path}'):
         run('serve', ['config.py', 'weights.pth', '--images', str(tmp_path)])
+    with pytest.raises(SystemExit, match='--side must be at least 32, got 0'):
+        run('serve', ['config.py', 'weights.pth', '--side', '0'])

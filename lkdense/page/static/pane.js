@@ -14,10 +14,10 @@ export class Pane {
   /**
    * @param number of the model on the server
    * @param model as the server describes it
-   * @param page { state, point(x, y), pin(), report(error) }
+   * @param page what page.js offers: the state, and whom to tell of points, work and errors
    */
   constructor(number, model, page) {
-    Object.assign(this, { number, model, page, prediction: null, field: null, hidden: new Set(), jobs: 0 });
+    Object.assign(this, { number, model, page, prediction: null, field: null, hidden: new Set() });
     this.root = document.querySelector('#pane').content.firstElementChild.cloneNode(true);
     const find = (selector) => this.root.querySelector(selector);
     this.parts = {
