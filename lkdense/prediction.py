@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import DATASETS, DefaultScope
+from mmengine.structures import BaseDataElement
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
@@ -76,11 +77,24 @@ class Predictor:
 
     def __call__(self, image: NDArray[np.uint8]) -> LabelMap | Instances:
         """Return what the model says of an image ``[H, W, 3]`` in BGR."""
+        return self.read(self.test(image))
+
+    def batch(self, image: NDArray[np.uint8]) -> dict:
+        """Return an image ``[H, W, 3]`` in BGR as a batch of the config's test data."""
         size = image.shape[:2]
         info = dict(img=image, img_path='', img_id=0, img_shape=size, ori_shape=size, seg_fields=[])
-        with DefaultScope.overwrite_default_scope(self.scope), torch.no_grad():
+        with DefaultScope.overwrite_default_scope(self.scope):
             sample = self.pipeline(info)
-            found = self.model.test_step(dict(inputs=[sample['inputs']], data_samples=[sample['data_samples']]))[0]
+        return dict(inputs=[sample['inputs']], data_samples=[sample['data_samples']])
+
+    def test(self, image: NDArray[np.uint8]) -> BaseDataElement:
+        """Return all that the model says of an image ``[H, W, 3]`` in BGR, as mmseg and mmdet keep it."""
+        batch = self.batch(image)
+        with DefaultScope.overwrite_default_scope(self.scope), torch.no_grad():
+            return self.model.test_step(batch)[0]
+
+    def read(self, found: BaseDataElement) -> LabelMap | Instances:
+        """Return the prediction in what :meth:`test` gave."""
         if self.scope == 'mmseg':
             return LabelMap(found.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8))
         instances = found.pred_instances.cpu().numpy()

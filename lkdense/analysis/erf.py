@@ -1,4 +1,4 @@
-"""Effective receptive field: how much each input pixel moves the middle of a feature map.
+"""Effective receptive field: how much each input pixel moves the middle, or another place, of a feature map.
 
 As RepLKNet's authors measure it: "Scaling Up Your Kernels to 31x31: Revisiting Large Kernel Design in CNNs", CVPR 2022,
 https://arxiv.org/abs/2203.06717; the idea is of "Understanding the Effective Receptive Field in Deep Convolutional
@@ -39,21 +39,23 @@ def compute_erf(
     images: Iterable[Tensor],
     output: int = -1,
     signed: bool = False,
+    position: tuple[float, float] = (0.5, 0.5),
     forward: Callable[[nn.Module, Tensor], object] = nn.Module.__call__,
 ) -> NDArray:
-    """Return the contribution ``[H, W]`` of each pixel to the middle of a map, a mean over images.
+    """Return the contribution ``[H, W]`` of each pixel to one place of a map, a mean over images.
 
     Args:
         model: it is run in eval mode and left in its own.
         images: tensors ``[N, 3, H, W]``, all of one size, as the model wants them.
         output: which map, where ``forward`` gives several.
         signed: count what lowers the map as much as what raises it; the authors count what raises it.
+        position: the place, as shares of height and width; the middle, as the authors have it.
         forward: ``(model, image)`` to a map ``[N, C, h, w]``, or a sequence of them; by default ``model(image)``.
 
     Raises:
-        ValueError: no images, or images of several sizes.
+        ValueError: no images, or images of several sizes, or a position outside.
     """
-    found = compute_both(model, images, output, forward)
+    found = compute_both(model, images, output, position, forward)
     return found.signed if signed else found.relu
 
 
@@ -61,15 +63,18 @@ def compute_both(
     model: nn.Module,
     images: Iterable[Tensor],
     output: int = -1,
+    position: tuple[float, float] = (0.5, 0.5),
     forward: Callable[[nn.Module, Tensor], object] = nn.Module.__call__,
 ) -> Erf:
     """Return what :func:`compute_erf` does, both ways of counting from the same gradients."""
+    if not all(0 <= share < 1 for share in position):
+        raise ValueError(f'position must be two shares in [0, 1), got {position}')
     training = model.training
     total, count = None, 0
     model.eval()
     try:
         for batch in images:
-            gradient = _gradient(model, batch, output, forward)
+            gradient = _gradient(model, batch, output, position, forward)
             found = torch.stack([gradient.relu().sum((0, 1)), gradient.abs().sum((0, 1))])
             if total is not None and total.shape != found.shape:
                 raise ValueError(
@@ -162,10 +167,10 @@ def plot_erf(contributions: Mapping[str, NDArray], columns: int | None = None) -
     return figure
 
 
-def _gradient(model: nn.Module, batch: Tensor, output: int, forward: Callable) -> Tensor:
-    """Return the gradient ``[N, C, H, W]`` of the positive part of the middle of the map, over its channels."""
+def _gradient(model: nn.Module, batch: Tensor, output: int, position: tuple[float, float], forward: Callable) -> Tensor:
+    """Return the gradient ``[N, C, H, W]`` of the positive part of one place of the map, over its channels."""
     batch = batch.detach().requires_grad_()
     maps = forward(model, batch)
     chosen = maps[output] if isinstance(maps, (tuple, list)) else maps
-    middle = chosen[:, :, chosen.shape[2] // 2, chosen.shape[3] // 2]
-    return torch.autograd.grad(middle.relu().sum(), batch)[0]
+    row, column = (int(share * size) for share, size in zip(position, chosen.shape[2:]))
+    return torch.autograd.grad(chosen[:, :, row, column].relu().sum(), batch)[0]

@@ -35,6 +35,14 @@ def test_one_convolution_sees_its_kernel():
     np.testing.assert_allclose(found, expected)
 
 
+def test_the_place_is_chosen():
+    # of 7 x 10 cells of stride 3 the one in row 1, column 8: its kernel reaches one pixel further than its stride
+    found = compute_erf(constant(1, 5, 1.0, stride=3), [torch.rand(1, 1, 21, 30)], position=(1 / 7, 8 / 10))
+    expected = np.zeros((21, 30))
+    expected[1:6, 22:27] = 1
+    np.testing.assert_allclose(found, expected)
+
+
 def test_two_convolutions_see_a_triangle():
     net = nn.Sequential(constant(1, 3, 1.0), constant(1, 3, 1.0))
     found = compute_erf(net, [torch.rand(1, 1, 15, 15)])
@@ -80,6 +88,7 @@ def test_area_of_a_uniform_square():
     [
         (lambda: compute_erf(nn.Conv2d(3, 1, 3), []), 'at least one image'),
         (lambda: compute_erf(constant(3, 3, 1.0), [torch.rand(1, 3, 8, 8), torch.rand(1, 3, 9, 8)]), 'of one size'),
+        (lambda: compute_erf(constant(3, 3, 1.0), [torch.rand(1, 3, 8, 8)], position=(0.5, 1)), 'two shares in'),
         (lambda: area_ratios(np.ones((3, 3)), (1.5,)), r'thresholds must be in \(0, 1\)'),
         (lambda: area_ratios(np.zeros((3, 3))), 'no pixel contributes'),
     ],

@@ -1,4 +1,4 @@
-"""The long-range probe: only a marker at the stated distance tells a patch's class, and only who reaches it learns it."""
+"""The long-range probe: only a marker at the stated distance tells a patch's class; only who reaches it learns it."""
 
 import json
 
