@@ -18,7 +18,7 @@ from PIL import Image
 
 from .. import launch
 from ..launch import LaunchError
-from ..prediction import LabelMap, Predictor, coco_results, draw
+from ..prediction import LabelMap, Predictor, coco_results, draw, magnified
 
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm')
@@ -63,7 +63,7 @@ def save(found, image: NDArray, predictor: Predictor, out: Path, name: str, thre
     path = out / 'pictures' / Path(name).with_suffix('.png')
     path.parent.mkdir(parents=True, exist_ok=True)
     shown = found if isinstance(found, LabelMap) else found.above(threshold)
-    draw(image, shown, predictor.classes, predictor.palette).save(path)
+    draw(*magnified(image, shown), predictor.classes, predictor.palette).save(path)
     if isinstance(found, LabelMap):
         path = out / 'labels' / Path(name).with_suffix('.png')
         path.parent.mkdir(parents=True, exist_ok=True)
