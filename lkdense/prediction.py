@@ -122,8 +122,17 @@ def draw(
     found: LabelMap | Instances,
     classes: Sequence[str],
     palette: Sequence[Sequence[int]],
+    room: int | None = None,
 ) -> Image.Image:
-    """Return an image ``[H, W, 3]`` in BGR with what was found over it, and a legend of the classes that occur."""
+    """Return an image ``[H, W, 3]`` in BGR with what was found over it, and a legend of the classes that occur.
+
+    Args:
+        image: any.
+        found: in it.
+        classes: their names.
+        palette: their colours in RGB.
+        room: pixels for the legend, where pictures must be of one size; by default what it takes.
+    """
     picture = np.ascontiguousarray(image[..., ::-1])
     if isinstance(found, LabelMap):
         present = np.unique(found.labels)
@@ -131,7 +140,7 @@ def draw(
         known = found.labels < len(classes)
         table = np.array([*palette, (0, 0, 0)], np.float32)[np.minimum(found.labels, len(classes))]
         picture[known] = ((1 - OPACITY) * picture + OPACITY * table)[known]
-        return with_legend(Image.fromarray(picture), [(classes[i], palette[i]) for i in present])
+        return with_legend(Image.fromarray(picture), [(classes[i], palette[i]) for i in present], room)
     for mask, label in zip(found.masks if found.masks is not None else (), found.classes):
         picture[mask] = (1 - OPACITY) * picture[mask] + OPACITY * np.array(palette[label])
         # outlines keep objects of one class apart
@@ -146,7 +155,7 @@ def draw(
         pen.rectangle(box.tolist(), outline=tuple(palette[label]), width=2 if found.masks is None else 1)
         _write(pen, box[:2], text, palette[label], canvas.width)
     present = sorted(set(found.classes.tolist()))
-    return with_legend(canvas, [(classes[i], palette[i]) for i in present])
+    return with_legend(canvas, [(classes[i], palette[i]) for i in present], room)
 
 
 def coco_results(found: Instances, image_id: int) -> list[dict]:
@@ -155,9 +164,9 @@ def coco_results(found: Instances, image_id: int) -> list[dict]:
     results = []
     for box, score, label, mask in zip(found.boxes.tolist(), found.scores.tolist(), found.classes.tolist(), masks):
         left, top, right, bottom = box
-        result = dict(
-            image_id=image_id, category_id=label + 1, bbox=[left, top, right - left, bottom - top], score=score
-        )
+        width, height = right - left, bottom - top
+        result = dict(image_id=image_id, category_id=label + 1, bbox=[left, top, width, height], score=score)
+        result['area'] = width * height if mask is None else float(mask.sum())
         if mask is not None:
             result['segmentation'] = _run_lengths(mask)
         results.append(result)
@@ -171,11 +180,19 @@ def _run_lengths(mask: NDArray[np.bool_]) -> dict:
     return dict(size=coded['size'], counts=coded['counts'].decode())
 
 
-def with_legend(image: Image.Image, entries: Sequence[tuple[str, Sequence[int]]]) -> Image.Image:
-    """Return ``image`` with names and their colours to the right of it."""
+def legend_room(classes: Sequence[str]) -> int:
+    """Return how many pixels wide a legend of these classes is."""
     font = ImageFont.load_default(13)
-    width = max([round(font.getlength(name)) for name, _ in entries], default=0) + 2 * LINE
-    whole = Image.new('RGB', (image.width + width * bool(entries), max(image.height, LINE * len(entries))), 'white')
+    return max([round(font.getlength(name)) + 2 * LINE for name in classes], default=0)
+
+
+def with_legend(
+    image: Image.Image, entries: Sequence[tuple[str, Sequence[int]]], room: int | None = None
+) -> Image.Image:
+    """Return ``image`` with names and their colours to the right of it; see :func:`draw`."""
+    font = ImageFont.load_default(13)
+    size = image.width + legend_room([name for name, _ in entries]), max(image.height, LINE * len(entries))
+    whole = Image.new('RGB', size if room is None else (image.width + room, image.height), 'white')
     whole.paste(image, (0, 0))
     pen = ImageDraw.Draw(whole)
     for row, (name, colour) in enumerate(entries):
