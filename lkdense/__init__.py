@@ -14,12 +14,14 @@ __version__ = '0.1.0'
 
 __all__ = [
     'ConvNeXt',
+    'Enlarged',
     'ImageClassifier',
     'LayerDecayOptimWrapperConstructor',
     'RepLKNet',
     'SLaK',
     'SparseTrainingHook',
     'UniRepLKNet',
+    'WithoutShortcuts',
     '__version__',
     'config_path',
     'depthwise_conv2d',
@@ -31,7 +33,7 @@ __all__ = [
 
 if find_spec('mmengine'):
     from . import distillation, engine
-    from .backbones import ConvNeXt, RepLKNet, SLaK, UniRepLKNet
+    from .backbones import ConvNeXt, Enlarged, RepLKNet, SLaK, UniRepLKNet, WithoutShortcuts
     from .classification import ImageClassifier
     from .config import config_path, get_config
     from .engine import LayerDecayOptimWrapperConstructor, SparseTrainingHook

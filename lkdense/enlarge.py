@@ -2,25 +2,28 @@
 
 The experiment of RepLKNet on MobileNetV2 ("Scaling Up Your Kernels to 31x31", CVPR 2022,
 https://arxiv.org/abs/2203.06717, table 2) and of SLaK on ConvNeXt: the kernels of a network that works are enlarged.
+In a config it is ``type='lkdense.Enlarged'``.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+import torch
 from torch import Tensor, nn
 
-from .layers import DepthwiseConv2d, KernelSize, kernel_pair, pad_kernel
+from .layers import DepthwiseConv2d, KernelSize, dilate_kernel, kernel_pair, pad_kernel
 
 
 class EnlargedDepthwise(DepthwiseConv2d):
     """A depthwise convolution with a larger kernel and a small one beside it: ``[N, C, H, W]`` to the same shape.
 
-    It begins as ``conv``, whose kernel lies in the middle of the larger one; the small one begins at zero. It also
-    loads the weights of ``conv``, as a checkpoint of the model before it was enlarged has them.
+    It begins as ``conv``, whose kernel lies in the middle of the larger one, with zeros between its taps where it is
+    dilated; the small one begins at zero. It also loads the weights of ``conv``, as a checkpoint of the model before it
+    was enlarged has them.
 
     Args:
         conv: a depthwise convolution of stride 1.
-        kernel_size: of the larger kernel, odd, an int or (height, width), not smaller than ``conv``'s in either side.
+        kernel_size: of the larger kernel, odd, an int or (height, width), not smaller than what ``conv``'s spans.
         small_kernel: size of the parallel kernel; None for none.
 
     Raises:
@@ -29,9 +32,10 @@ class EnlargedDepthwise(DepthwiseConv2d):
 
     def __init__(self, conv: nn.Conv2d, kernel_size: KernelSize, small_kernel: int | None = 5):
         size = kernel_pair(kernel_size)
-        if any(new < old for new, old in zip(size, conv.kernel_size)):
-            raise ValueError(f'a kernel of {conv.kernel_size} cannot be enlarged to {size}')
+        if any(new < old for new, old in zip(size, span(conv))):
+            raise ValueError(f'a kernel that spans {span(conv)} cannot be enlarged to {size}')
         super().__init__(conv.in_channels, size, bias=conv.bias is not None)
+        self.before = (conv.kernel_size, conv.dilation[0])
         self.small = None
         if small_kernel is not None:
             if max(kernel_pair(small_kernel)) >= min(size):
@@ -39,14 +43,25 @@ class EnlargedDepthwise(DepthwiseConv2d):
             self.small = DepthwiseConv2d(conv.in_channels, small_kernel, bias=False)
             nn.init.zeros_(self.small.weight)
         self.to(conv.weight)
-        self.weight.data.copy_(pad_kernel(conv.weight.detach(), size))
-        if conv.bias is not None:
-            self.bias.data.copy_(conv.bias.detach())
-        self.register_load_state_dict_pre_hook(_take_smaller_kernels)
+        self.register_load_state_dict_pre_hook(_take_smaller_kernel)
+        self.load_state_dict(conv.state_dict())
+        self.requires_grad_(conv.weight.requires_grad)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve ``[N, C, H, W]``."""
         return super().forward(x) if self.small is None else super().forward(x) + self.small(x)
+
+    def take_smaller_kernel(self, weights: dict[str, Tensor], prefix: str) -> None:
+        """Enlarge, in place, what ``weights`` holds for this layer at ``prefix``, if it is from before or smaller."""
+        weight = weights.get(f'{prefix}weight')
+        if weight is None or weight.shape[2:] == self.weight.shape[2:]:
+            return
+        size, dilation = self.before
+        if tuple(weight.shape[2:]) == size:
+            weight = dilate_kernel(weight, dilation)
+        weights[f'{prefix}weight'] = pad_kernel(weight, self.kernel_size)
+        if self.small is not None:
+            weights.setdefault(f'{prefix}small.weight', torch.zeros_like(self.small.weight))
 
     def merged(self) -> DepthwiseConv2d:
         """Return the one depthwise convolution that equals this layer."""
@@ -65,8 +80,8 @@ def enlarge_kernels(
 ) -> list[str]:
     """Replace, in place, depthwise convolutions by larger ones that begin with the same output.
 
-    Those of stride 1 without dilation are replaced, if they are smaller; ``lkdense.layers.merge_branches`` makes single
-    convolutions of them in the end. Our own backbones check a checkpoint as a whole: enlarge them after loading.
+    Those of stride 1 are replaced, if they are smaller, but none inside a layer that has parallel kernels already;
+    ``lkdense.layers.merge_branches`` makes single convolutions of them in the end.
 
     Args:
         module: any model.
@@ -82,13 +97,9 @@ def enlarge_kernels(
     """
     rules = sizes if isinstance(sizes, Mapping) else {'': sizes}
     chosen = []
-    for name, layer in module.named_modules():
+    for name, layer in _depthwise_layers(module):
         size = next((size for pattern, size in rules.items() if re.search(pattern, name)), None)
-        if (
-            size is not None
-            and _is_plain_depthwise(layer)
-            and any(map(int.__gt__, kernel_pair(size), layer.kernel_size))
-        ):
+        if size is not None and any(map(int.__gt__, kernel_pair(size), span(layer))):
             chosen.append((name, layer, size))
     if not chosen:
         raise ValueError(
@@ -100,20 +111,31 @@ def enlarge_kernels(
     return [name for name, _, _ in chosen]
 
 
-def _is_plain_depthwise(layer: nn.Module) -> bool:
+def span(conv: nn.Conv2d) -> tuple[int, int]:
+    """Return (height, width) of what a kernel covers, which is more than its size where it is dilated."""
+    return tuple((size - 1) * dilation + 1 for size, dilation in zip(conv.kernel_size, conv.dilation))
+
+
+def _depthwise_layers(module: nn.Module, prefix: str = '') -> Iterator[tuple[str, nn.Conv2d]]:
+    for name, child in module.named_children():
+        if hasattr(child, 'merged'):
+            continue
+        if _is_depthwise(child):
+            yield prefix + name, child
+        yield from _depthwise_layers(child, f'{prefix}{name}.')
+
+
+def _is_depthwise(layer: nn.Module) -> bool:
     return (
         isinstance(layer, nn.Conv2d)
-        and not isinstance(layer, EnlargedDepthwise)
         and layer.groups == layer.in_channels == layer.out_channels > 1
-        and set(layer.stride) == set(layer.dilation) == {1}
+        and set(layer.stride) == {1}
+        and len(set(layer.dilation)) == 1
         and all(size % 2 for size in layer.kernel_size)
-        and tuple(layer.padding) == tuple(size // 2 for size in layer.kernel_size)
+        and tuple(layer.padding) == tuple(size // 2 for size in span(layer))
+        and layer.padding_mode == 'zeros'
     )
 
 
-def _take_smaller_kernels(layer: EnlargedDepthwise, state: dict, prefix: str, *_) -> None:
-    weight = state.get(f'{prefix}weight')
-    if weight is not None and weight.shape[2:] != layer.weight.shape[2:]:
-        state[f'{prefix}weight'] = pad_kernel(weight, layer.kernel_size)
-        if layer.small is not None:
-            state.setdefault(f'{prefix}small.weight', layer.small.weight.detach().new_zeros(layer.small.weight.shape))
+def _take_smaller_kernel(layer: EnlargedDepthwise, state: dict, prefix: str, *_) -> None:
+    layer.take_smaller_kernel(state, prefix)

@@ -4,6 +4,7 @@ import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -18,6 +19,7 @@ from .loading import load_model
 # of a pixel's colour, how much is that of its class
 OPACITY = 0.5
 LINE = 18  # pixels, of a line of the legend
+LEGIBLE = 512  # pixels, of the longer side of an image on which names can be read
 
 
 @dataclass(frozen=True)
@@ -29,17 +31,17 @@ class LabelMap:
 
 @dataclass(frozen=True)
 class Instances:
-    """Detections, the surest first.
+    """Objects: detections, the surest first, or what was annotated.
 
     Attributes:
         boxes: ``[N, 4]``, left, top, right and bottom in pixels.
-        scores: ``[N]``.
+        scores: ``[N]``, or None of what was annotated.
         classes: ``[N]``, indices of classes.
         masks: ``[N, H, W]``, or None.
     """
 
     boxes: NDArray[np.float32]
-    scores: NDArray[np.float32]
+    scores: NDArray[np.float32] | None
     classes: NDArray[np.int64]
     masks: NDArray[np.bool_] | None
 
@@ -136,13 +138,41 @@ def colours(count: int, given: Sequence[Sequence[int]] | None = None) -> list[tu
     return [tuple(round(255 * value) for value in colorsys.hsv_to_rgb(hue, 0.75, 0.95)) for hue in hues]
 
 
+def magnified(
+    image: NDArray[np.uint8], found: LabelMap | Instances | int
+) -> tuple[NDArray[np.uint8], LabelMap | Instances | int]:
+    """Return a small image, and what was found in it, so many times larger that names have room; a class stays."""
+    zoom = -(-LEGIBLE // max(image.shape[:2]))
+    if zoom == 1:
+        return image, found
+
+    def enlarged(pixels: NDArray, axes: tuple[int, int] = (0, 1)) -> NDArray:
+        return pixels.repeat(zoom, axes[0]).repeat(zoom, axes[1])
+
+    if isinstance(found, int):
+        return enlarged(image), found
+    if isinstance(found, LabelMap):
+        return enlarged(image), LabelMap(enlarged(found.labels))
+    masks = None if found.masks is None else enlarged(found.masks, (1, 2))
+    return enlarged(image), Instances(found.boxes * zoom, found.scores, found.classes, masks)
+
+
 def draw(
     image: NDArray[np.uint8],
     found: LabelMap | Instances,
     classes: Sequence[str],
     palette: Sequence[Sequence[int]],
+    room: int | None = None,
 ) -> Image.Image:
-    """Return an image ``[H, W, 3]`` in BGR with what was found over it, and a legend of the classes that occur."""
+    """Return an image ``[H, W, 3]`` in BGR with what was found over it, and a legend of the classes that occur.
+
+    Args:
+        image: any.
+        found: in it.
+        classes: their names.
+        palette: their colours in RGB.
+        room: pixels for the legend, where pictures must be of one size; by default what it takes.
+    """
     picture = np.ascontiguousarray(image[..., ::-1])
     if isinstance(found, LabelMap):
         present = np.unique(found.labels)
@@ -150,16 +180,22 @@ def draw(
         known = found.labels < len(classes)
         table = np.array([*palette, (0, 0, 0)], np.float32)[np.minimum(found.labels, len(classes))]
         picture[known] = ((1 - OPACITY) * picture + OPACITY * table)[known]
-        return _with_legend(Image.fromarray(picture), [(classes[i], palette[i]) for i in present])
+        return with_legend(Image.fromarray(picture), [(classes[i], palette[i]) for i in present], room)
     for mask, label in zip(found.masks if found.masks is not None else (), found.classes):
         picture[mask] = (1 - OPACITY) * picture[mask] + OPACITY * np.array(palette[label])
+        # outlines keep objects of one class apart
+        outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(picture, outlines, -1, tuple(map(int, palette[label])), 1)
     canvas = Image.fromarray(picture)
     pen = ImageDraw.Draw(canvas)
-    for box, score, label in zip(found.boxes, found.scores, found.classes):
-        pen.rectangle(box.tolist(), outline=tuple(palette[label]), width=2)
-        _write(pen, (box[0] + 2, max(box[1] - LINE + 4, 0)), f'{classes[label]} {score:.2f}', palette[label])
+    texts = [classes[label] for label in found.classes]
+    if found.scores is not None:
+        texts = [f'{text} {score:.2f}' for text, score in zip(texts, found.scores)]
+    for box, text, label in zip(found.boxes, texts, found.classes):
+        pen.rectangle(box.tolist(), outline=tuple(palette[label]), width=2 if found.masks is None else 1)
+        _write(pen, box[:2], text, palette[label], canvas.width)
     present = sorted(set(found.classes.tolist()))
-    return _with_legend(canvas, [(classes[i], palette[i]) for i in present])
+    return with_legend(canvas, [(classes[i], palette[i]) for i in present], room)
 
 
 def coco_results(found: Instances, image_id: int) -> list[dict]:
@@ -168,9 +204,9 @@ def coco_results(found: Instances, image_id: int) -> list[dict]:
     results = []
     for box, score, label, mask in zip(found.boxes.tolist(), found.scores.tolist(), found.classes.tolist(), masks):
         left, top, right, bottom = box
-        result = dict(
-            image_id=image_id, category_id=label + 1, bbox=[left, top, right - left, bottom - top], score=score
-        )
+        width, height = right - left, bottom - top
+        result = dict(image_id=image_id, category_id=label + 1, bbox=[left, top, width, height], score=score)
+        result['area'] = width * height if mask is None else float(mask.sum())
         if mask is not None:
             result['segmentation'] = _run_lengths(mask)
         results.append(result)
@@ -184,10 +220,19 @@ def _run_lengths(mask: NDArray[np.bool_]) -> dict:
     return dict(size=coded['size'], counts=coded['counts'].decode())
 
 
-def _with_legend(image: Image.Image, entries: Sequence[tuple[str, Sequence[int]]]) -> Image.Image:
+def legend_room(classes: Sequence[str]) -> int:
+    """Return how many pixels wide a legend of these classes is."""
     font = ImageFont.load_default(13)
-    width = max([round(font.getlength(name)) for name, _ in entries], default=0) + 2 * LINE
-    whole = Image.new('RGB', (image.width + width * bool(entries), max(image.height, LINE * len(entries))), 'white')
+    return max([round(font.getlength(name)) + 2 * LINE for name in classes], default=0)
+
+
+def with_legend(
+    image: Image.Image, entries: Sequence[tuple[str, Sequence[int]]], room: int | None = None
+) -> Image.Image:
+    """Return ``image`` with names and their colours to the right of it; see :func:`draw`."""
+    font = ImageFont.load_default(13)
+    size = image.width + legend_room([name for name, _ in entries]), max(image.height, LINE * len(entries))
+    whole = Image.new('RGB', size if room is None else (image.width + room, image.height), 'white')
     whole.paste(image, (0, 0))
     pen = ImageDraw.Draw(whole)
     for row, (name, colour) in enumerate(entries):
@@ -197,8 +242,11 @@ def _with_legend(image: Image.Image, entries: Sequence[tuple[str, Sequence[int]]
     return whole
 
 
-def _write(pen: ImageDraw.ImageDraw, place: tuple[float, float], text: str, colour: Sequence[int]) -> None:
+def _write(pen: ImageDraw.ImageDraw, corner: NDArray, text: str, colour: Sequence[int], image_width: int) -> None:
     font = ImageFont.load_default(13)
-    left, top, right, bottom = pen.textbbox(place, text, font)
-    pen.rectangle((left - 1, top - 1, right + 1, bottom + 1), fill='black')
-    pen.text(place, text, tuple(colour), font)
+    *_, right, bottom = pen.textbbox((0, 0), text, font)
+    # above the corner of its box, but inside the image
+    x, y = (max(min(corner[0], image_width - right - 2), 0), max(corner[1] - bottom - 2, 0))
+    pen.rectangle((x, y, x + right + 2, y + bottom + 2), fill=tuple(colour))
+    is_light = np.dot(colour, (0.299, 0.587, 0.114)) > 140
+    pen.text((x + 1, y), text, 'black' if is_light else 'white', font)

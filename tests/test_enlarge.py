@@ -8,7 +8,7 @@ from torch import nn
 from lkdense import ConvNeXt, enlarge_kernels
 from lkdense.enlarge import EnlargedDepthwise
 from lkdense.launch import register_all_of
-from lkdense.layers import DepthwiseConv2d, merge_branches
+from lkdense.layers import DepthwiseConv2d, SquareLargeKernel, merge_branches
 
 SMALL = dict(depths=(1, 1, 2, 1), dims=(8, 16, 24, 32))
 
@@ -71,7 +71,6 @@ def test_gradients_reach_the_new_taps(case):
         assert layer.small.weight.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize('case', [name for name in MODELS_TO_ENLARGE if 'our' not in name], indirect=True)
 def test_a_checkpoint_from_before_loads(case):
     model, _ = case
     image = torch.randn(1, 3, 64, 64)
@@ -97,11 +96,29 @@ def test_layers_are_chosen_by_name():
     assert isinstance(model.stages[0][0].depthwise, DepthwiseConv2d)
 
 
+def test_a_dilated_kernel_becomes_a_dense_one():
+    net = nn.Sequential(nn.Conv2d(8, 8, 3, padding=2, groups=8, dilation=2), nn.Conv2d(8, 8, 1))
+    before, image = {name: value.clone() for name, value in net.state_dict().items()}, torch.randn(1, 8, 20, 20)
+    with torch.no_grad():
+        expected = net(image)
+        assert enlarge_kernels(net, 7) == ['0']
+        assert torch.allclose(net(image), expected, atol=1e-6)
+        net[0].weight.normal_()
+        net.load_state_dict(before)
+        assert torch.allclose(net(image), expected, atol=1e-6)
+        # what is enlarged already is not dilated once more
+        net.load_state_dict(net.state_dict())
+        assert torch.allclose(net(image), expected, atol=1e-6)
+
+
 def test_other_convolutions_stay():
     net = nn.Sequential(
         nn.Conv2d(8, 8, 3, padding=1),
         nn.Conv2d(8, 8, 3, padding=1, groups=8, stride=2),
-        nn.Conv2d(8, 8, 3, padding=2, groups=8, dilation=2),
+        nn.Conv2d(8, 8, 3, padding=6, groups=8, dilation=6),
+        nn.Conv2d(8, 8, 3, padding=2, groups=8),
+        nn.Conv2d(8, 8, 3, padding=1, groups=8, padding_mode='reflect'),
+        SquareLargeKernel(8, 7, small_kernel=3),
         nn.Conv2d(8, 8, 3, groups=8),
         nn.Conv2d(8, 16, 3, padding=1, groups=8),
         nn.Conv2d(8, 8, 15, padding=7, groups=8),

@@ -19,7 +19,14 @@ ALLOWED = {
     'lkdense.sparse': {'torch'},
     'lkdense.enlarge': {'torch', 'lkdense.layers'},
     'lkdense.classification': {'torch', 'numpy', 'mmengine', 'PIL'},
-    'lkdense.backbones': {'torch', 'mmengine', 'lkdense.layers', 'lkdense.checkpoint', 'lkdense.checkpoint_file'},
+    'lkdense.backbones': {
+        'torch',
+        'mmengine',
+        'lkdense.layers',
+        'lkdense.checkpoint',
+        'lkdense.checkpoint_file',
+        'lkdense.enlarge',
+    },
     'lkdense.analysis': {'torch', 'numpy', 'matplotlib', 'yaml'},
     'lkdense.engine': {'torch', 'numpy', 'mmengine', 'lkdense'},
 }

@@ -1,5 +1,6 @@
 """Predictions as pictures, label maps and COCO results; the tool on files, folders and what is no image."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -11,10 +12,13 @@ import pytest
 import torch
 from PIL import Image
 from pycocotools import mask as coding
+from pycocotools.coco import COCO
 
-from lkdense.launch import read_config
+from lkdense.commands import main
+from lkdense.footage import open_source
+from lkdense.launch import LaunchError, read_config
 from lkdense.loading import load_model
-from lkdense.prediction import Instances, LabelMap, coco_results, colours, draw
+from lkdense.prediction import Instances, LabelMap, coco_results, colours, draw, magnified
 
 ROOT = Path(__file__).parents[1]
 SEG, DET = 'upernet_convnext_pico_ade20k', 'faster_rcnn_convnext_pico_voc07'
@@ -63,6 +67,32 @@ def test_instances_are_drawn_from_a_threshold_on(image):
     assert draw(image, found().above(0.95), ['cat', 'dog'], palette).size == (60, 40)
 
 
+def test_small_images_are_enlarged_with_what_was_found(image):
+    larger, larger_found = magnified(image, found())
+    assert larger.shape == (9 * 40, 9 * 60, 3) and (larger[::9, ::9] == image).all()
+    assert (larger_found.boxes == 9 * found().boxes).all() and (larger_found.masks[:, ::9, ::9] == found().masks).all()
+    large = np.zeros((600, 700, 3), np.uint8)
+    assert magnified(large, LabelMap(large[..., 0]))[0] is large
+
+
+def test_annotations_have_names_and_no_scores(image):
+    truth = dataclasses.replace(found(), scores=None)
+    assert draw(image, truth, ['cat', 'dog'], [(255, 0, 0), (0, 255, 0)]).height == 40
+
+
+def test_files_of_one_name_and_the_pictures_of_a_run_before(tmp_path, image):
+    for name in ('a.jpg', 'a.png', 'b.jpg', 'out/pictures/b.png', 'out/labels/b.png'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(tmp_path / name)
+    source = open_source(tmp_path, tmp_path / 'out')
+    assert [name for name, _ in source] == ['a.jpg', 'a.png', 'b.jpg']
+    assert [source.output(name).name for name, _ in source] == ['a.jpg.png', 'a.png.png', 'b.png']
+    assert len(open_source(tmp_path, tmp_path)) == 5
+    (tmp_path / 'broken.mp4').write_bytes(b'no video')
+    with pytest.raises(LaunchError, match='cannot be read as a video'):
+        open_source(tmp_path / 'broken.mp4', tmp_path / 'out')
+
+
 def test_coco_results():
     first, second = coco_results(found(), image_id=7)
     assert first['bbox'] == [10, 25, 20, 13] and first['category_id'] == 2 and first['image_id'] == 7
@@ -105,13 +135,25 @@ def test_a_video_is_searched_for_objects(photos):
     options = ['--cfg-options', 'test_dataloader.dataset.pipeline.1.scale=(64,48)', 'model.test_cfg.rcnn.score_thr=0.0']
     done = predict(photos, DET, photos / 'film.avi', *options)
     assert done.returncode == 0, done.stderr
+    film = cv2.VideoCapture(str(photos / 'out/film.mp4'))
+    frames = [film.read()[1] for _ in range(3)]
+    # eight times as large, and a legend beside it
+    assert frames[0].shape == frames[1].shape and frames[0].shape[0] == 8 * 48 and frames[0].shape[1] > 8 * 64
+    assert frames[2] is None and film.get(cv2.CAP_PROP_FPS) == 5
     content = json.loads((photos / 'out/detections.json').read_text())
+    assert len(COCO(photos / 'out/detections.json').getAnnIds()) == len(content['annotations']) > 0
     assert [image['file_name'] for image in content['images']] == ['film_000000', 'film_000001']
     assert {category['name'] for category in content['categories']} >= {'person', 'dog'}
     assert {result['image_id'] for result in content['annotations']} == {1, 2}
 
 
-def test_nothing_to_predict_is_said(photos, tmp_path):
-    done = predict(photos, SEG, tmp_path)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith('predict.py: SOURCE: no image')
+@pytest.mark.parametrize(
+    ('name', 'source', 'message'),
+    [
+        ('classifier_slak_pico_in1k', 'a.jpg', 'only what segmentors and detectors find'),
+        (SEG, 'nothing', 'SOURCE: no image'),
+    ],
+)
+def test_what_cannot_be_predicted_is_said(name, source, message, photos):
+    with pytest.raises(SystemExit, match=message):
+        main(['predict', name, 'any.pth', str(photos / source), '--out', str(photos / 'out')])

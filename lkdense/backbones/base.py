@@ -225,6 +225,10 @@ def four(name: str, values: Sequence) -> Sequence:
 def _translate_checkpoint(backbone: StagedBackbone, state_dict: dict, prefix: str, *_) -> None:
     """Put the weights for ``backbone`` under its own names, in place, before they are loaded."""
     weights = backbone_weights(state_dict, prefix, backbone.KEY_MAP)
+    for name, layer in backbone.named_modules():
+        # enlarged layers, see lkdense.enlarge
+        if hasattr(layer, 'take_smaller_kernel'):
+            layer.take_smaller_kernel(weights, f'{name}.')
     expected = backbone.state_dict()
     if problems := misfits(weights, expected):
         raise CheckpointError(_refusal(backbone, weights, problems))

@@ -16,6 +16,7 @@ COMMANDS = {
     'train': ('train', 'train the model of a config'),
     'test': ('test', 'evaluate a checkpoint: mIoU, mAP or accuracy'),
     'predict': ('predict', 'segment or detect in images, folders and videos'),
+    'browse': ('browse', 'what the data loader feeds, drawn with its labels'),
     'serve': ('serve', 'a page that shows what models say of an image'),
     'check-data': ('check_data', 'what is wrong with the data of a config'),
     'synthesize': ('synthesize', 'small synthetic data in the layouts of real sets'),

@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 
 from .. import __version__, launch
-from ..backbones import StagedBackbone
 from ..checkpoint import unwrap
 from ..checkpoint_file import SAFETENSORS, read, write
 from ..launch import LaunchError
@@ -27,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     cfg = launch.load_config(args)
     model = load_model(cfg, args.source)
-    if not isinstance(model.backbone, StagedBackbone):
+    if not hasattr(model.backbone, 'switch_to_deploy'):
         raise LaunchError(f'a {type(model.backbone).__name__} has nothing to merge')
     checkpoint = read(args.source)
     merged = model.backbone if is_bare(unwrap(checkpoint)) else model

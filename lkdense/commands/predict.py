@@ -2,26 +2,21 @@
 
 Example: lkdense predict upernet_slak_t_ade20k iter_160000.pth photos --out predicted
          lkdense predict cascade_mask_rcnn_slak_t_coco epoch_36.pth street.mp4 --out predicted --threshold 0.5
-Writes pictures into OUT/pictures, of a segmentor label maps (indices of classes) into OUT/labels, of a detector all
-detections into OUT/detections.json.
+Writes pictures into OUT/pictures, or of a video another one into OUT; of a segmentor label maps (indices of classes)
+into OUT/labels, of a detector all detections into OUT/detections.json.
 """
 
 import argparse
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 from mmengine.utils import track_iter_progress
-from numpy.typing import NDArray
 from PIL import Image
 
 from .. import launch
+from ..footage import LABELS, made, open_source
 from ..launch import LaunchError
-from ..prediction import LabelMap, Predictor, coco_results, draw
-
-IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
-VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm')
+from ..prediction import LabelMap, Predictor, coco_results, draw, legend_room, magnified
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,47 +32,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    count, frames = read(args.source)
+    source = open_source(args.source, args.out)
     cfg = launch.load_config(args)
+    if cfg.get('default_scope') not in ('mmseg', 'mmdet'):
+        raise LaunchError(f'only what segmentors and detectors find can be drawn, and {args.config} has neither')
     predictor = Predictor(cfg, args.checkpoint)
+    room = legend_room(predictor.classes) if source.of_one_size else None
     results, images, problems = [], [], []
-    for name, image in track_iter_progress((frames, count)):
+    for name, image in track_iter_progress((source, len(source))):
         if image is None:
             problems.append(name)
             continue
         found = predictor(image)
-        save(found, image, predictor, args.out, name, args.threshold)
-        if not isinstance(found, LabelMap):
-            images.append(dict(id=len(images) + 1, file_name=name, height=image.shape[0], width=image.shape[1]))
+        shown = found if isinstance(found, LabelMap) else found.above(args.threshold)
+        source.save(name, draw(*magnified(image, shown), predictor.classes, predictor.palette, room))
+        images.append(dict(id=len(images) + 1, file_name=name, height=image.shape[0], width=image.shape[1]))
+        if isinstance(found, LabelMap):
+            Image.fromarray(found.labels).save(made(args.out / LABELS / source.output(name)))
+        else:
             results += coco_results(found, images[-1]['id'])
-    if images:
+    if images and cfg.default_scope == 'mmdet':
         categories = [dict(id=index, name=name) for index, name in enumerate(predictor.classes, start=1)]
-        content = dict(images=images, categories=categories, annotations=results)
+        annotations = [dict(result, id=index, iscrowd=0) for index, result in enumerate(results, start=1)]
+        content = dict(images=images, categories=categories, annotations=annotations)
         (args.out / 'detections.json').write_text(json.dumps(content) + '\n')
-    print(f'\n{count - len(problems)} images predicted into {args.out}')
+    print(f'\n{len(images)} images predicted into {args.out}')
     for name in problems:
         print(f'{name} cannot be read as an image')
-
-
-def save(found, image: NDArray, predictor: Predictor, out: Path, name: str, threshold: float) -> None:
-    path = out / 'pictures' / Path(name).with_suffix('.png')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    shown = found if isinstance(found, LabelMap) else found.above(threshold)
-    draw(image, shown, predictor.classes, predictor.palette).save(path)
-    if isinstance(found, LabelMap):
-        path = out / 'labels' / Path(name).with_suffix('.png')
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(found.labels).save(path)
-
-
-def read(source: Path) -> tuple[int, Iterator[tuple[str, NDArray | None]]]:
-    """Return how many images there are, and their names and pixels in BGR; None for what is no image."""
-    if source.suffix.lower() in VIDEOS and source.is_file():
-        video = cv2.VideoCapture(str(source))
-        count = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-        return count, ((f'{source.stem}_{index:06d}', video.read()[1]) for index in range(count))
-    paths = [source] if source.is_file() else sorted(p for p in source.rglob('*') if p.suffix.lower() in IMAGES)
-    if not paths:
-        raise LaunchError(f'SOURCE: no image ({", ".join(IMAGES)}) or video ({", ".join(VIDEOS)}) at {source}')
-    root = source.parent if source.is_file() else source
-    return len(paths), ((str(path.relative_to(root)), cv2.imread(str(path))) for path in paths)

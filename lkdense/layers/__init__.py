@@ -7,7 +7,7 @@ from .in_place import GELU
 from .large_kernel import DilatedLargeKernel, SquareLargeKernel, StripLargeKernel, StripPair
 from .norm import LayerNorm2d
 from .pointwise import PointwiseLinear
-from .reparam import Branches, merge_branches, pad_kernel
+from .reparam import Branches, dilate_kernel, merge_branches, pad_kernel
 from .response import ResponseProjection
 from .squeeze import SqueezeExcitation
 
@@ -26,6 +26,7 @@ __all__ = [
     'SqueezeExcitation',
     'StripLargeKernel',
     'StripPair',
+    'dilate_kernel',
     'drop_path_rates',
     'kernel_pair',
     'merge_branches',

@@ -1,0 +1,105 @@
+"""Images and videos, and where what is drawn of them goes."""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .launch import LaunchError
+
+IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
+VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm')
+# folders of what is written
+PICTURES, LABELS = 'pictures', 'labels'
+DEFAULT_RATE = 25  # frames a second, of a video that does not say
+
+
+def open_source(source: Path, out: Path) -> 'Photos | Film':
+    """Open an image, a folder of images or a video; what is drawn of it goes into the folder ``out``.
+
+    Raises:
+        LaunchError: there is none of them at ``source``.
+    """
+    return (Film if source.suffix.lower() in VIDEOS and source.is_file() else Photos)(source, out)
+
+
+class Photos:
+    """One image or the images of a folder at any depth: names, and pixels in BGR or None for what is no image."""
+
+    of_one_size = False
+
+    def __init__(self, source: Path, out: Path):
+        self.out = out
+        self.root = source.parent if source.is_file() else source
+        found = [source] if source.is_file() else sorted(self.root.rglob('*'))
+        # a second run does not take the pictures of the first for photographs
+        made_before = {(out / folder).resolve() for folder in (PICTURES, LABELS)}
+        self.paths = [
+            path for path in found if path.suffix.lower() in IMAGES and made_before.isdisjoint(path.resolve().parents)
+        ]
+        if not self.paths:
+            raise LaunchError(f'SOURCE: no image ({", ".join(IMAGES)}) or video ({", ".join(VIDEOS)}) at {source}')
+        self.stems = Counter(path.with_suffix('') for path in self.paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __iter__(self) -> Iterator[tuple[str, NDArray | None]]:
+        return ((str(path.relative_to(self.root)), cv2.imread(str(path))) for path in self.paths)
+
+    def output(self, name: str) -> Path:
+        """Return the name of what is written about an image: PNG in place of its suffix, or after it."""
+        alone = self.stems[(self.root / name).with_suffix('')] == 1
+        return Path(name).with_suffix('.png') if alone else Path(f'{name}.png')
+
+    def save(self, name: str, picture: Image.Image) -> None:
+        """Write what was drawn of an image."""
+        picture.save(made(self.out / PICTURES / self.output(name)))
+
+
+class Film:
+    """The frames of a video, of which another video is made: names and pixels in BGR."""
+
+    of_one_size = True
+
+    def __init__(self, source: Path, out: Path):
+        self.source, self.out, self.writer = source, out, None
+        self.video = cv2.VideoCapture(str(source))
+        if not self.video.isOpened():
+            raise LaunchError(f'SOURCE: {source} is not there, or cannot be read as a video')
+
+    def __len__(self) -> int:
+        # as the file says, which need not be true
+        return max(int(self.video.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+
+    def __iter__(self) -> Iterator[tuple[str, NDArray]]:
+        for index in count():
+            frame = self.video.read()[1]
+            if frame is None:
+                break
+            yield f'{self.source.stem}_{index:06d}', frame
+        self.video.release()
+        if self.writer is not None:
+            self.writer.release()
+
+    def output(self, name: str) -> Path:
+        """Return the name of what is written about a frame."""
+        return Path(f'{name}.png')
+
+    def save(self, name: str, picture: Image.Image) -> None:
+        """Write what was drawn of the next frame."""
+        if self.writer is None:
+            rate, path = self.video.get(cv2.CAP_PROP_FPS) or DEFAULT_RATE, made(self.out / f'{self.source.stem}.mp4')
+            self.writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), rate, picture.size)
+        self.writer.write(np.array(picture)[..., ::-1])
+
+
+def made(path: Path) -> Path:
+    """Return ``path``, whose folder is there from now on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
