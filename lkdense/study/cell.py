@@ -1,5 +1,6 @@
 """One cell of a study: train its config with tools/train.py's own code, and keep what came of it in one file."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -34,7 +35,7 @@ def run_cell(folder: str | Path, threads: int = 0) -> dict:
         threads: of the process; 0 leaves that to PyTorch.
 
     Raises:
-        LaunchError: the training failed; the message ends with its last lines.
+        LaunchError: the training failed, and the message ends with its last lines; or another process is at it.
     """
     folder = Path(folder)
     if is_done(folder):
@@ -118,7 +119,14 @@ def _train(folder: Path, threads: int) -> float:
     )
     command = [sys.executable, '-m', 'lkdense', 'train', str(folder / CONFIG), '--resume']
     with (folder / 'output.txt').open('a') as output:
-        child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
+        try:
+            fcntl.flock(output, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LaunchError(f'{folder.name}: another process is training it') from None
+        # the training inherits the lock, and holds it even if this process is killed
+        child = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, env=environment, pass_fds=[output.fileno()]
+        )
         try:
             _, status, usage = os.wait4(child.pid, 0)
         except BaseException:

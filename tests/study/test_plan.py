@@ -1,0 +1,130 @@
+"""From the description of a study to its cells: everything but the kernel equal, and nothing of another plan lost."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from mmengine.config import Config
+
+from lkdense.launch import LaunchError, read_config
+from lkdense.loading import build_model
+from lkdense.study import expand, read_study, write_plan
+from lkdense.study.plan import cell_config
+
+STUDIES = sorted((Path(__file__).parents[2] / 'configs/studies').glob('*.yml'))
+
+
+@pytest.fixture
+def study():
+    return {
+        'title': 'A small one',
+        'seeds': [0, 1],
+        'families': {'narrow': dict(type='lkdense.SLaK', arch='pico', width_factor=1.0, decompose=False)},
+        'kernels': {
+            '7': dict(kernel_sizes=[7, 7, 7, 7]),
+            '13 strips': dict(kernel_sizes=[13, 13, 13, 13], decompose=True),
+        },
+        'tasks': {
+            'reach': dict(
+                kind='segmentation',
+                config='studies/fcn_stage1_reach',
+                chance=50.0,
+                distances=[12, 24],
+                options={'train_dataloader.dataset.data_root': '{data}/reach_{distance}', 'train_cfg.max_iters': 3},
+            )
+        },
+        'data': {'reach_12': dict(make='reach', distance=12, train=2, val=1)},
+    }
+
+
+def test_cells_are_the_grid_first_seeds_first(study):
+    cells = list(expand(study))
+    assert len(cells) == len({cell.name for cell in cells}) == 8
+    assert [cell.seed for cell in cells] == [0] * 4 + [1] * 4
+    assert cells[0].name == 'reach-narrow-k7-d12-s0'
+    assert {cell.name for cell in cells if cell.kernel == '13 strips'} == {
+        f'reach-narrow-k13_strips-d{distance}-s{seed}' for distance in (12, 24) for seed in (0, 1)
+    }
+
+
+def test_axes_carry_options_and_a_task_may_take_fewer_kernels(study):
+    study['tasks']['reach'] |= dict(
+        heads={'narrow': {}, 'wide': {'model.decode_head.channels': 128}}, sizes={64: {}}, kernels=['7'], distances=[12]
+    )
+    cells = list(expand(study))
+    assert [cell.name for cell in cells] == [
+        f'reach-narrow-k7-{head}-64-d12-s{seed}' for seed in (0, 1) for head in ('narrow', 'wide')
+    ]
+    assert cells[1].options['model.decode_head.channels'] == 128
+    assert 'model.decode_head.channels' not in cells[0].options
+
+
+def test_configs_differ_in_the_kernel_alone(study, tmp_path):
+    cells = {cell.name: cell for cell in expand(study)}
+    small = cell_config(cells['reach-narrow-k7-d12-s0'], tmp_path).to_dict()
+    large = cell_config(cells['reach-narrow-k13_strips-d12-s0'], tmp_path).to_dict()
+    assert small['model']['backbone'].pop('kernel_sizes') == [7, 7, 7, 7]
+    assert large['model']['backbone'].pop('kernel_sizes') == [13, 13, 13, 13]
+    assert (small['model']['backbone'].pop('decompose'), large['model']['backbone'].pop('decompose')) == (False, True)
+    assert small.pop('work_dir') != large.pop('work_dir')
+    assert small == large
+
+
+def test_plan_writes_data_and_configs_that_stand_alone(study, tmp_path):
+    cells = write_plan(study, tmp_path)
+    assert (tmp_path / 'data/reach_12/images/train/000001.png').is_file()
+    cfg = Config.fromfile(tmp_path / 'cells' / cells[-1].name / 'config.py')
+    assert cfg.randomness.seed == 1
+    assert cfg.train_cfg.max_iters == 3
+    assert cfg.train_dataloader.dataset.data_root == f'{tmp_path}/data/reach_24'
+    assert cfg.model.backbone.out_indices == (0,)
+    # the same plan again changes nothing; another one loses nothing
+    assert len(write_plan(study, tmp_path)) == 8
+    study['tasks']['reach']['options']['train_cfg.max_iters'] = 4
+    with pytest.raises(LaunchError, match='is of another plan'):
+        write_plan(study, tmp_path)
+    assert Config.fromfile(tmp_path / 'cells' / cells[0].name / 'config.py').train_cfg.max_iters == 3
+
+
+@pytest.mark.parametrize('path', STUDIES, ids=lambda path: path.stem)
+def test_studies_of_this_repository(path, tmp_path):
+    """One cell of every task, head and kernel builds, and its heads read what its backbone gives."""
+    cells = {(cell.task, cell.head, cell.kernel): cell for cell in expand(read_study(path))}
+    for cell in cells.values():
+        model = build_model(cell_config(cell, tmp_path))
+        head = getattr(model, 'decode_head', None)
+        if head is not None:
+            read, widths = ([v] if isinstance(v, int) else list(v) for v in (head.in_index, head.in_channels))
+            assert widths == [model.backbone.out_channels[index] for index in read]
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda s: s.pop('kernels'), 'lacks kernels'),
+        (lambda s: s.update(kernel={}), 'unknown kernel; known are'),
+        (lambda s: s['tasks']['reach'].update(kind='depth'), "kind must be one of .*, got 'depth'"),
+        (lambda s: s['tasks']['reach'].update(kernels=['9']), 'no kernel is called 9'),
+        (lambda s: s['tasks']['reach'].pop('config'), 'task reach lacks config'),
+        (lambda s: s.update(upstream='imagenet'), "upstream must be one of reach, got 'imagenet'"),
+    ],
+)
+def test_what_is_wrong_is_said(study, change, message, tmp_path):
+    change(study)
+    path = tmp_path / 'study.yml'
+    path.write_text(yaml.safe_dump(study))
+    with pytest.raises(LaunchError, match=message):
+        read_study(path)
+
+
+def test_data_that_cannot_be_made_is_said(study, tmp_path):
+    study['data']['reach_12']['distance'] = 500
+    with pytest.raises(LaunchError, match='data reach_12: distance must be in'):
+        write_plan(study, tmp_path)
+
+
+def test_a_config_that_is_not_there_is_said(study, tmp_path):
+    study['tasks']['reach']['config'] = 'studies/fcn_stage1_reech'
+    with pytest.raises(LaunchError, match='the nearest are studies/fcn_stage1_reach'):
+        write_plan(study, tmp_path)
+    assert read_config('studies/fcn_stage1_reach').train_cfg.max_iters == 100
