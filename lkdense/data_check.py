@@ -3,9 +3,11 @@
 import copy
 import hashlib
 import json
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 from mmengine.config import Config
@@ -13,7 +15,11 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS, TRANSFORMS, DefaultScope
 from PIL import Image
 
+# classes that do not occur, which are named before the rest is only counted
+ABSENT_SHOWN = 10
 PHASES = ('train', 'val', 'test')
+# what MMEngine says of an empty set
+NO_SAMPLES = 'need at least one array to concatenate'
 # the kinds of faults, in the order in which they are reported
 FAULTS = {
     'set': 'the set cannot be read at all',
@@ -39,7 +45,9 @@ class Report:
         phase: ``train``, ``val`` or ``test``.
         samples: how many were read.
         faults: kind of fault, a key of ``FAULTS``, to a line for each case.
-        classes: name of each class to how often it occurs: pixels in segmentation, boxes in detection.
+        classes: name of each class to how often it occurs: pixels in segmentation, boxes in
+            detection, images in classification.
+        known: the names of all classes.
     """
 
     def __init__(self, phase: str):
@@ -47,6 +55,7 @@ class Report:
         self.samples = 0
         self.faults: dict[str, list[str]] = defaultdict(list)
         self.classes: Counter[str] = Counter()
+        self.known: Sequence[str] = ()
         self.hashes: dict[str, str] = {}
 
     def add(self, kind: str, path: object, detail: object = '') -> None:
@@ -65,6 +74,9 @@ class Report:
         total = sum(self.classes.values())
         for name, count in self.classes.most_common():
             yield f'  {name:24} {count:12,} {count / max(total, 1):7.2%}'
+        if absent := [name for name in self.known if name not in self.classes]:
+            more = f' and {len(absent) - ABSENT_SHOWN} more' if len(absent) > ABSENT_SHOWN else ''
+            yield f'  never: {", ".join(absent[:ABSENT_SHOWN])}{more}'
 
 
 def check_data(cfg: Config) -> list[Report]:
@@ -87,19 +99,64 @@ def _check(config: dict, report: Report) -> None:
     # what filters samples out would hide what is wrong with them
     if 'filter_cfg' in config:
         config = {**config, 'filter_cfg': None}
+    parts = config.get('datasets', [config])
     try:
+        for part in parts:
+            if 'sub_data_root' in (part.get('data_prefix') or {}):
+                _check_xml_files(part, report)
         dataset = DATASETS.build(config)
         dataset.full_init()
     except Exception as error:  # of any class and any host
-        report.add('set', config.get('data_root', ''), _one_line(error))
+        reason = 'it has no samples' if NO_SAMPLES in str(error) else _one_line(error)
+        report.add('set', ', '.join(dict.fromkeys(part.get('data_root') or '' for part in parts)), reason)
         return
-    parts = getattr(dataset, 'datasets', [dataset])
-    for part in parts:
+    report.known = dataset.metainfo.get('classes') or ()
+    for part in getattr(dataset, 'datasets', [dataset]):
         for index in range(len(part)):
             report.samples += 1
-            _check_sample(part, part.get_data_info(index), report)
+            info = part.get_data_info(index)
+            try:
+                _check_sample(part, info, report)
+            except Exception as error:  # of a file that nobody thought of
+                report.add('pipeline', info['img_path'], _one_line(error))
         if str(getattr(part, 'ann_file', '')).endswith('.json'):
             _check_coco_file(part, report)
+        if hasattr(part, 'seg_map_suffix') and not Path(part.ann_file).is_file():
+            _check_labels_without_image(part, report)
+
+
+def _check_xml_files(config: dict, report: Report) -> None:
+    """Look at VOC's annotations themselves: the first that cannot be read ends the reading, unknown names do not."""
+    root, names = Path(config.get('data_root') or ''), config.get('ann_file') or ''
+    if not (root / names).is_file():
+        return
+    known = {**_type(config).METAINFO, **config.get('metainfo', {})}.get('classes', ())
+    folder = root / config['data_prefix']['sub_data_root'] / config.get('ann_subdir', 'Annotations')
+    for name in (root / names).read_text().split():
+        path = folder / f'{name}.xml'
+        if not path.is_file():
+            report.add('missing annotation', path)
+            continue
+        try:
+            for found in ElementTree.parse(path).iterfind('object'):
+                [float(found.find(f'bndbox/{side}').text) for side in ('xmin', 'ymin', 'xmax', 'ymax')]
+                if found.find('name').text not in known:
+                    report.add('label', path, f'an object is called {found.find("name").text}')
+        except Exception as error:  # of what is no XML, or no box
+            report.add('unreadable annotation', path, _one_line(error))
+
+
+def _type(config: dict) -> type:
+    with DATASETS.switch_scope_and_registry(None) as registry:
+        return registry.get(config['type'])
+
+
+def _check_labels_without_image(dataset: BaseDataset, report: Report) -> None:
+    # mmsegmentation lists the images, so it does not miss one
+    known = {Path(dataset.get_data_info(index)['seg_map_path']) for index in range(len(dataset))}
+    for path in sorted(Path(dataset.data_prefix['seg_map_path']).rglob(f'*{dataset.seg_map_suffix}')):
+        if path not in known:
+            report.add('missing image', path, 'has no image')
 
 
 def _check_sample(dataset: BaseDataset, info: dict, report: Report) -> None:
@@ -116,6 +173,8 @@ def _check_sample(dataset: BaseDataset, info: dict, report: Report) -> None:
         if not _is_readable(info['seg_map_path'], 'annotation', report):
             return
         _check_labels(dataset, info, size, report)
+    elif 'label' in info:
+        report.classes[dataset.metainfo['classes'][info['label']]] += 1
     else:
         _check_instances(dataset, info, size, report)
     try:
@@ -141,6 +200,9 @@ def _check_labels(dataset: BaseDataset, info: dict, size: tuple[int, int], repor
     # read by the config's own transform, with what it makes of label 0
     steps = [step for step in dataset.pipeline.transforms if type(step).__name__ == 'LoadAnnotations']
     labels = (steps or [TRANSFORMS.build(dict(type='LoadAnnotations'))])[0](copy.deepcopy(info))['gt_seg_map']
+    if labels.ndim != 2:
+        report.add('unreadable annotation', info['seg_map_path'], f'{labels.shape[2]} channels, not one of labels')
+        return
     if labels.shape[::-1] != size:
         report.add('size', info['img_path'], f'{size[0]} x {size[1]}, labels {labels.shape[1]} x {labels.shape[0]}')
     names, ignored = dataset.metainfo.get('classes') or (), dataset.ignore_index
@@ -189,7 +251,8 @@ def _check_coco_file(dataset: BaseDataset, report: Report) -> None:
 def _check_box(box: Sequence[float], size: tuple[int, int], path: str, report: Report) -> None:
     left, top, width, height = box
     text = f'{width:g} x {height:g} at {left:g}, {top:g}'
-    if width < 1 or height < 1:
+    # no comparison is true of NaN
+    if not (width >= 1 and height >= 1 and left > -math.inf and top > -math.inf):
         report.add('degenerate box', path, text)
     elif left < -1 or top < -1 or left + width > size[0] + 1 or top + height > size[1] + 1:
         report.add('box outside', path, f'{text} in {size[0]} x {size[1]}')

@@ -191,7 +191,8 @@ def draw(
     texts = [classes[label] for label in found.classes]
     if found.scores is not None:
         texts = [f'{text} {score:.2f}' for text, score in zip(texts, found.scores)]
-    for box, text, label in zip(found.boxes, texts, found.classes):
+    # the surest last, on top
+    for box, text, label in reversed(list(zip(found.boxes, texts, found.classes))):
         pen.rectangle(box.tolist(), outline=tuple(palette[label]), width=2 if found.masks is None else 1)
         _write(pen, box[:2], text, palette[label], canvas.width)
     present = sorted(set(found.classes.tolist()))

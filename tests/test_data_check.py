@@ -19,6 +19,7 @@ CONFIGS = {
     'ade20k': 'upernet_slak_pico_ade20k',
     'coco': 'cascade_mask_rcnn_slak_pico_coco',
     'voc2007': 'faster_rcnn_slak_pico_voc07',
+    'imagenet': 'classifier_slak_pico_in1k',
 }
 
 
@@ -52,6 +53,7 @@ def test_a_whole_set_has_no_faults_and_its_classes_are_counted(layout, check, wh
     assert [report.phase for report in reports] in (['train', 'val'], ['train', 'val', 'test'])
     assert reports[0].samples == 6 if layout != 'voc2007' else reports[0].samples >= 5
     assert sum(reports[0].classes.values()) > 5
+    assert set(reports[0].classes) <= set(reports[0].known)
     text = '\n'.join(reports[0].lines())
     assert '0 faults' in text and '%' in text
 
@@ -77,6 +79,7 @@ SEGMENTATION = {
     'label': lambda data: relabel(first(data / LABELS), 200),
     'nothing labelled': lambda data: relabel(first(data / LABELS), 0),
     'duplicate': lambda data: shutil.copy(first(data / IMAGES), sorted((data / IMAGES).iterdir())[1]),
+    'missing image': lambda data: first(data / IMAGES).unlink(),
     'set': lambda data: shutil.rmtree(data / 'ade/ADEChallengeData2016/images'),
 }
 
@@ -89,6 +92,13 @@ def test_faults_of_segmentation(kind, check):
         assert '199 on 4096 pixels, but there are 150 classes, and 255 is ignored' in faults[kind][0]
     if kind == 'size':
         assert '64 x 64, labels 32 x 32' in faults[kind][0]
+
+
+def test_a_picture_is_no_label_map(check):
+    def damage(data):
+        Image.open(first(data / LABELS)).convert('RGB').save(first(data / LABELS))
+
+    assert '3 channels' in check('ade20k', damage)['unreadable annotation'][0]
 
 
 def test_an_image_in_two_parts_is_a_leak(check):
@@ -112,11 +122,20 @@ def annotate(**changes):
     return damage
 
 
+def rewrite(data: Path, change) -> None:
+    path = data / 'coco/annotations/instances_train2017.json'
+    path.write_text(change(path.read_text()))
+
+
 def shrink(data: Path) -> None:
     path = data / 'coco/annotations/instances_train2017.json'
     content = json.loads(path.read_text())
     content['images'][0]['width'] = 50
     path.write_text(json.dumps(content))
+
+
+def first_two(data: Path) -> list[Path]:
+    return sorted((data / 'coco/train2017').iterdir())[:2]
 
 
 DETECTION = {
@@ -125,12 +144,70 @@ DETECTION = {
     'box outside': annotate(bbox=[50, 50, 40, 10]),
     'label': annotate(category_id=12345),
     'size': shrink,
+    'unreadable image': lambda data: first(data / 'coco/train2017').write_bytes(b'no image'),
+    'duplicate': lambda data: shutil.copy(*first_two(data)),
+    'nothing labelled': lambda data: rewrite(data, lambda text: json.dumps({**json.loads(text), 'annotations': []})),
 }
 
 
 @pytest.mark.parametrize('kind', DETECTION)
 def test_faults_of_detection(kind, check):
     assert len(check('coco', DETECTION[kind])[kind]) >= 1
+
+
+BROKEN_JSON = {
+    'empty file': (lambda text: '', 'JSONDecodeError'),
+    'truncated': (lambda text: text[:500], 'JSONDecodeError'),
+    'no dict': (lambda text: '[]', 'not supported'),
+    'no lists': (lambda text: '{}', 'KeyError'),
+    'empty lists': (lambda text: '{"images": [], "annotations": [], "categories": []}', 'it has no samples'),
+    'no size': (lambda text: text.replace('"width"', '"breadth"'), 'width'),
+    'words for numbers': (lambda text: text.replace('"bbox": [', '"bbox": ["left", '), 'Error'),
+}
+
+
+@pytest.mark.parametrize('kind', BROKEN_JSON)
+def test_annotations_that_cannot_be_read(kind, check):
+    change, message = BROKEN_JSON[kind]
+    faults = check('coco', lambda data: rewrite(data, change))
+    assert list(faults) == ['set'] and faults['set'][0].startswith('data/coco: ') and message in faults['set'][0]
+
+
+@pytest.mark.parametrize('value', ['NaN', '-5', '0'])
+def test_boxes_of_no_width(value, check):
+    damage = annotate(bbox=[10, 10, float(value), 20])
+    assert len(check('coco', damage)['degenerate box']) == 1
+
+
+@pytest.mark.parametrize('layout', CONFIGS)
+def test_wrong_paths(layout, check):
+    (fault,) = check(layout, shutil.rmtree)['set']
+    assert 'data/' in fault and 'Error' in fault
+
+
+ANNOTATIONS = 'VOCdevkit/VOC2007/Annotations'
+VOC = {
+    'missing annotation': lambda path: path.unlink(),
+    'unreadable annotation': lambda path: path.write_text(path.read_text()[:90]),
+    'label': lambda path: path.write_text(path.read_text().replace('<name>', '<name>un')),
+}
+
+
+@pytest.mark.parametrize('kind', VOC)
+def test_faults_of_voc(kind, check):
+    faults = check('voc2007', lambda data: VOC[kind](first(data / ANNOTATIONS)))
+    assert all('VOC2007/Annotations/000001.xml' in fault for fault in faults[kind])
+
+
+def test_faults_of_a_classifier_and_classes_that_never_occur(check, whole):
+    def damage(data):
+        one, *_, last = sorted((data / 'imagenet/train').iterdir())
+        first(one).write_bytes(b'no image')
+        for path in last.iterdir():
+            path.unlink()
+
+    assert list(check('imagenet', damage)) == ['unreadable image']
+    assert 'never: ' in '\n'.join(check_data(read_config(CONFIGS['imagenet']))[0].lines())
 
 
 def test_a_degenerate_box_in_voc(check):

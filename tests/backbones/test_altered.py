@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmengine.registry import MODELS, DefaultScope
 
+from lkdense.commands import main
 from lkdense.datasets import write_scenes
 from lkdense.engine.runner import CompleteCheckpointHook, ToolRunner
 from lkdense.enlarge import EnlargedDepthwise
@@ -192,7 +193,7 @@ def test_it_trains_from_an_old_checkpoint_resumes_and_deploys(tmp_path, monkeypa
     image = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         expected = model(image, mode='tensor')
-        model.backbone.switch_to_deploy()
-        torch.save(model.state_dict(), 'deployed.pth')
+        options = [f'{key}={value}' for key, value in AFTER.items()]
+        main(['deploy', CONFIG, 'work/iter_2.pth', 'deployed.pth', '--cfg-options', *options])
         deployed = load_model(read_config(CONFIG, {**AFTER, 'model.backbone.deploy': True}), 'deployed.pth')
         assert_same([deployed(image, mode='tensor')], [expected])
