@@ -215,7 +215,7 @@ def main():
         install_mmcv()
     shutil.rmtree(MMCV, ignore_errors=True)
     title = 'onedl-mmdetection, onedl-mmsegmentation, pycocotools, lkdense'
-    pip(title, 'install --no-build-isolation --editable .[mm,safetensors,onnx,tensorboard,plot,serve,test,lint]')
+    pip(title, 'install --no-build-isolation --editable .[mm,safetensors,onnx,tensorboard,plot,serve,study,test,lint]')
     say(f'- .venv is ready after {clock(started)} minutes')
 
 
