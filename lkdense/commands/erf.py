@@ -142,7 +142,7 @@ def draw(found: dict[tuple[str, str], Erf], args: argparse.Namespace) -> None:
     pictures = {}
     for way, (name, weights), contribution in each(found, args.signed):
         pictures['\n'.join([*name.split(', '), f'{weights} weights, {way}'])] = contribution
-    plot_erf(pictures, columns=len(found)).savefig(args.out / 'erf.png', dpi=80)
+    plot_erf(pictures, columns=len(found)).savefig(args.out / 'erf.png', dpi=70)
 
 
 def each(found: dict[tuple[str, str], Erf], signed: bool) -> Iterator[tuple[str, tuple[str, str], NDArray]]:
