@@ -15,6 +15,7 @@ from pathlib import Path
 import cv2
 import torch
 from mmengine.config import Config
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..analysis import area_ratios, compute_both, plot_erf, stage_map
@@ -64,6 +65,7 @@ def main(args: argparse.Namespace) -> None:
     paths = sorted(path for path in args.images.rglob('*') if path.suffix.lower() in SUFFIXES)[: args.count]
     if not paths:
         raise LaunchError(f'--images: no image ({", ".join(SUFFIXES)}) below {args.images}')
+    args.out.mkdir(parents=True, exist_ok=True)
     found = {}
     for choice in measured(chosen_models(args), args.untrained):
         if (choice.name, choice.weights) in found:
@@ -72,7 +74,10 @@ def main(args: argparse.Namespace) -> None:
             found[choice.name, choice.weights] = measure(choice, paths, args.size, args.stage)
         except ValueError as error:
             raise LaunchError(f'{choice.name}: {error}') from None
-    write(found, args, len(paths))
+        # each before the next begins, which may need more memory than there is
+        write(found, args, len(paths))
+    draw(found, args)
+    print(f'{args.out / "erf.png"}, {args.out / "erf.csv"}')
 
 
 def measured(choices: list[Choice], untrained: bool) -> Iterator[Choice]:
@@ -121,19 +126,27 @@ def read(paths: list[Path], size: list[int], cfg: Config) -> Iterator[Tensor]:
 
 
 def write(found: dict[tuple[str, str], Erf], args: argparse.Namespace, count: int) -> None:
-    args.out.mkdir(parents=True, exist_ok=True)
-    ways = ('relu', 'signed') if args.signed else ('relu',)
-    pictures, rows = {}, []
-    for way in ways:
-        for (name, weights), erf in found.items():
-            contribution = getattr(erf, way)
-            title = '\n'.join([*name.split(', '), f'{weights} weights', *([f'{way} gradients'] if args.signed else [])])
-            pictures[title] = contribution
-            about = (name, weights, args.stage, way, count, *contribution.shape, f'{contribution.max():.4g}')
-            rows += [(*about, area.threshold, area.side, f'{area.ratio:.4f}') for area in area_ratios(contribution)]
-    plot_erf(pictures, columns=len(found)).savefig(args.out / 'erf.png', dpi=80)
+    """Write erf.csv: a line for each share of the contribution, model and way of counting."""
     with (args.out / 'erf.csv').open('w', newline='') as file:
         table = csv.writer(file, lineterminator='\n')
         table.writerow(COLUMNS)
-        table.writerows(rows)
-    print(f'{args.out / "erf.png"}, {args.out / "erf.csv"}')
+        for way, (name, weights), contribution in each(found, args.signed):
+            about = (name, weights, args.stage, way, count, *contribution.shape, f'{contribution.max():.4g}')
+            table.writerows(
+                (*about, area.threshold, area.side, f'{area.ratio:.4f}') for area in area_ratios(contribution)
+            )
+
+
+def draw(found: dict[tuple[str, str], Erf], args: argparse.Namespace) -> None:
+    """Draw erf.png: a column for each model, and a row for each way of counting."""
+    pictures = {}
+    for way, (name, weights), contribution in each(found, args.signed):
+        pictures['\n'.join([*name.split(', '), f'{weights} weights, {way}'])] = contribution
+    plot_erf(pictures, columns=len(found)).savefig(args.out / 'erf.png', dpi=70)
+
+
+def each(found: dict[tuple[str, str], Erf], signed: bool) -> Iterator[tuple[str, tuple[str, str], NDArray]]:
+    """Give how it was counted, whose it is, and the contribution."""
+    for way in ('relu', 'signed') if signed else ('relu',):
+        for whose, erf in found.items():
+            yield way, whose, getattr(erf, way)

@@ -4,7 +4,8 @@ Example: lkdense shape-bias CONFIG CHECKPOINT --synthetic ade20k --size 128
          lkdense shape-bias CONFIG CHECKPOINT --coco annotations/instances_val2017.json --images val2017
 The first is for models trained on a set of `lkdense synthesize`; the second fills outlines of instances with the
 inside of others, of the classes that the model knows. A classifier gets the object alone. As a control objects whose
-cues agree are shown too. Writes shape_bias.csv, decisions.csv, shape_bias.png, and the first images of each model.
+cues agree are shown too: a model that recognises few of those has not learnt the classes, and its fraction means
+nothing. Writes shape_bias.csv, decisions.csv, shape_bias.png, and the first images of each model, images_N.png.
 """
 
 import argparse
