@@ -1,8 +1,12 @@
-"""Models of mmsegmentation and mmdetection for the tools that measure, draw or export: from a config, with weights."""
+"""Models of mmsegmentation and mmdetection for the tools that measure, draw or export: from a config, with weights.
 
-from collections.abc import Mapping
+And images, as these models want them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import cv2
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
@@ -13,10 +17,13 @@ from torch import Tensor, nn
 from .backbones import StagedBackbone
 from .checkpoint import misfits, unwrap
 from .checkpoint_file import CheckpointError, read
+from .classification.transforms import MEAN, STD
 from .engine.official_checkpoint_hook import PREFIX, placed_in
+from .launch import LaunchError
 
 # differences that an error spells out before it only counts the rest
 SHOWN = 3
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp')
 
 
 def build_model(cfg: Config) -> nn.Module:
@@ -84,3 +91,41 @@ def check_complete(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     if problems := weights and misfits(weights, expected):
         more = f', and {len(problems) - SHOWN} more' if len(problems) > SHOWN else ''
         raise CheckpointError(f'it does not fit this {type(model).__name__}: {", ".join(problems[:SHOWN])}{more}')
+
+
+def find_images(folder: str | Path, count: int) -> list[Path]:
+    """Return the first ``count`` images below ``folder``, in the order of their names.
+
+    Raises:
+        LaunchError: there is none.
+    """
+    paths = sorted(path for path in Path(folder).rglob('*') if path.suffix.lower() in SUFFIXES)[:count]
+    if not paths:
+        raise LaunchError(f'no image ({", ".join(SUFFIXES)}) below {folder}')
+    return paths
+
+
+def model_images(cfg: Config, paths: Sequence[Path], size: Sequence[int]) -> Iterator[Tensor]:
+    """Give images ``[1, 3, H, W]`` as the model of ``cfg`` wants them.
+
+    Args:
+        cfg: of the model.
+        paths: of the images.
+        size: side, or height and width, in pixels, that they are resized to.
+
+    Raises:
+        LaunchError: one cannot be read.
+    """
+    # classifiers have theirs normalised by a transform
+    normal = dict(mean=MEAN, std=STD, bgr_to_rgb=True)
+    preprocessor = cfg.model.get('data_preprocessor') or {}
+    if 'mean' in preprocessor:
+        normal = dict(bgr_to_rgb=False) | preprocessor
+    mean, std = torch.tensor(normal['mean']), torch.tensor(normal['std'])
+    for path in paths:
+        image = cv2.imread(str(path))
+        if image is None:
+            raise LaunchError(f'{path} cannot be read as an image')
+        image = torch.from_numpy(cv2.resize(image, (size[-1], size[0]), interpolation=cv2.INTER_AREA)).float()
+        image = image.flip(-1) if normal['bgr_to_rgb'] else image
+        yield ((image - mean) / std).permute(2, 0, 1)[None]

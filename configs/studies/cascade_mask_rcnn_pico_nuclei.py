@@ -1,4 +1,4 @@
-"""Cascade Mask R-CNN with narrow heads and any backbone of pico's widths on nuclei at 256x256: 4 epochs of 200 images.
+"""Cascade Mask R-CNN with narrow heads and any backbone of pico's widths on nuclei at 256x256: 2 epochs of 200 images.
 
 A study puts its backbone in. Validated once, at the end.
 """
@@ -14,9 +14,9 @@ model = dict(
     backbone=dict(_delete_=True, type='ConvNeXt', arch='pico', drop_path_rate=0.0),
     neck=dict(in_channels=[64, 128, 256, 512]),
 )
-train_cfg = dict(max_epochs=4, val_interval=4)
+train_cfg = dict(max_epochs=2, val_interval=2)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=20),
-    dict(type='MultiStepLR', gamma=0.1, milestones=[3], by_epoch=True, begin=0, end=4),
+    dict(type='MultiStepLR', gamma=0.1, milestones=[75], by_epoch=False, begin=0, end=100),
 ]
 default_hooks = dict(checkpoint=dict(interval=1, save_best=None, max_keep_ckpts=1))

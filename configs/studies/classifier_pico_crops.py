@@ -1,4 +1,4 @@
-"""Classification of square crops of a segmentation set by any backbone: 8 epochs of crops of 64x64, 32 at a time.
+"""Classification of square crops of a segmentation set by any backbone: 4 epochs of crops of 64x64, 32 at a time.
 
 A study puts its backbone and the folder of the crops in (`lkdense.datasets.crops`); validated once, at the end.
 """
@@ -14,6 +14,10 @@ model = dict(
     num_classes=8,
 )
 optim_wrapper = dict(optimizer=dict(lr=5e-4))
-train_cfg = dict(max_epochs=8, val_interval=8)
-default_hooks = dict(checkpoint=dict(interval=2, save_best=None, max_keep_ckpts=1))
+train_cfg = dict(max_epochs=4, val_interval=4)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=25),
+    dict(type='CosineAnnealingLR', eta_min=1e-6, by_epoch=True, begin=0, end=4, convert_to_iter_based=True),
+]
+default_hooks = dict(checkpoint=dict(interval=1, save_best=None, max_keep_ckpts=1))
 custom_hooks = []

@@ -12,20 +12,15 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import cv2
 import torch
-from mmengine.config import Config
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ..analysis import area_ratios, compute_both, plot_erf, stage_map
 from ..analysis.erf import Erf
 from ..choice import Choice, add_models_options, chosen_models
-from ..classification.transforms import MEAN, STD
 from ..launch import LaunchError
-from ..loading import load_model
+from ..loading import find_images, load_model, model_images
 
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp')
 STAGES = (1, 2, 3, 4, 'head')
 COLUMNS = (
     *('model', 'weights', 'stage', 'gradients', 'images', 'height', 'width', 'largest contribution'),
@@ -62,9 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     if len(args.size) > 2 or min(args.size) < 1:
         raise LaunchError(f'--size takes a side, or a height and a width, got {args.size}')
-    paths = sorted(path for path in args.images.rglob('*') if path.suffix.lower() in SUFFIXES)[: args.count]
-    if not paths:
-        raise LaunchError(f'--images: no image ({", ".join(SUFFIXES)}) below {args.images}')
+    paths = find_images(args.images, args.count)
     args.out.mkdir(parents=True, exist_ok=True)
     found = {}
     for choice in measured(chosen_models(args), args.untrained):
@@ -97,7 +90,7 @@ def measure(choice: Choice, paths: list[Path], size: list[int], stage: int | str
     cfg = choice.read()
     model = load_model(cfg, choice.checkpoint)
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    images = (image.to(device) for image in read(paths, size, cfg))
+    images = (image.to(device) for image in model_images(cfg, paths, size))
     found = compute_both(model.to(device), images, forward=partial(stage_map, stage=stage))
     for area in area_ratios(found.relu):
         print(
@@ -106,23 +99,6 @@ def measure(choice: Choice, paths: list[Path], size: list[int], stage: int | str
             flush=True,
         )
     return found
-
-
-def read(paths: list[Path], size: list[int], cfg: Config) -> Iterator[Tensor]:
-    """Give images ``[1, 3, H, W]`` of ``size`` as the model of ``cfg`` wants them."""
-    # classifiers have theirs normalised by a transform
-    normal = dict(mean=MEAN, std=STD, bgr_to_rgb=True)
-    preprocessor = cfg.model.get('data_preprocessor') or {}
-    if 'mean' in preprocessor:
-        normal = dict(bgr_to_rgb=False) | preprocessor
-    mean, std = torch.tensor(normal['mean']), torch.tensor(normal['std'])
-    for path in paths:
-        image = cv2.imread(str(path))
-        if image is None:
-            raise LaunchError(f'{path} cannot be read as an image')
-        image = torch.from_numpy(cv2.resize(image, (size[-1], size[0]), interpolation=cv2.INTER_AREA)).float()
-        image = image.flip(-1) if normal['bgr_to_rgb'] else image
-        yield ((image - mean) / std).permute(2, 0, 1)[None]
 
 
 def write(found: dict[tuple[str, str], Erf], args: argparse.Namespace, count: int) -> None:

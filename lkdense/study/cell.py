@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from ..analysis import compute_cost, whole_pass
+from ..analysis import area_ratios, compute_cost, compute_erf, whole_pass
 from ..launch import LaunchError, read_config
-from ..loading import build_model
+from ..loading import build_model, find_images, load_model, model_images
 from .plan import CELL, CONFIG, STUDY
 
 RESULT = 'result.json'
@@ -63,6 +63,7 @@ def run_cell(folder: str | Path, threads: int = 0) -> dict:
         'memory_mib': memory,
         'threads': threads,
         **_cost(folder),
+        'erf': _erf(folder, cell['erf']) if cell['erf'] else [],
     }
     partial = folder / f'.{RESULT}'
     partial.write_text(json.dumps(result, indent=1) + '\n')
@@ -157,3 +158,19 @@ def _cost(folder: Path) -> dict:
 def _image_size(cfg) -> tuple[int, int]:
     size = (cfg.model.get('data_preprocessor') or {}).get('size') or cfg.get('cost_size') or (256, 256)
     return tuple(size)
+
+
+def _erf(folder: Path, how: dict) -> list[dict]:
+    """Return the areas of the backbone's effective receptive field, with random weights and with the trained ones."""
+    cfg = read_config(str(folder / CONFIG))
+    paths = find_images(how['images'], how['count'])
+    trained = (folder / 'work/last_checkpoint').read_text()
+    found = []
+    for checkpoint in (None, trained):
+        backbone = load_model(cfg, checkpoint).backbone
+        contribution = compute_erf(backbone, model_images(cfg, paths, how['size']))
+        found += [
+            {'threshold': area.threshold, 'side': area.side, 'ratio': area.ratio, 'trained': checkpoint is not None}
+            for area in area_ratios(contribution)
+        ]
+    return found

@@ -19,6 +19,7 @@ A description has::
         distances: [12, 24]         # stands for {distance} in the options
         kernels: ['7']              # a part of the kernels only
         chance: 50.0                # the metric of a guess
+        erf: {images: DIR, count: 4, size: [256, 256]}      # measured with random and with trained weights
     upstream: crops                 # the task that the others are set beside
     data:                           # sets that are made, at DIR/data/NAME
       crops: {make: crops, ...}
@@ -42,7 +43,7 @@ from ..launch import LaunchError, read_config
 KINDS = ('classification', 'segmentation', 'detection')
 KEYS = {'title', 'seeds', 'families', 'kernels', 'tasks'}
 OPTIONAL_KEYS = {'upstream', 'data', 'confounds', 'recipe'}
-TASK_KEYS = {'kind', 'config', 'options', 'sizes', 'heads', 'distances', 'kernels', 'chance'}
+TASK_KEYS = {'kind', 'config', 'options', 'sizes', 'heads', 'distances', 'kernels', 'chance', 'erf'}
 MAKERS = {'reach': write_reach, 'crops': write_crops}
 STUDY, CONFIG, CELL = 'study.json', 'config.py', 'cell.json'
 
@@ -61,6 +62,7 @@ class Cell:
     distance: int | None
     seed: int
     chance: float | None
+    erf: dict[str, Any] | None
     backbone: dict[str, Any]
     config: str
     options: dict[str, Any]
@@ -120,6 +122,7 @@ def expand(study: Mapping) -> Iterator[Cell]:
                 distance=distance,
                 seed=seed,
                 chance=details.get('chance'),
+                erf=details.get('erf'),
                 backbone={**study['families'][family], **study['kernels'][kernel]},
                 config=details['config'],
                 options=options,
