@@ -54,7 +54,8 @@ def strips_conv2d(
     as_one = one_is_cheaper(x, vertical, horizontal) if backend is None else backend == 'fft'
     if as_one and not torch.is_grad_enabled():
         return spectral_strips(x, vertical, horizontal, bias)
-    return depthwise_conv2d(x, vertical, bias, backend=backend) + depthwise_conv2d(x, horizontal, backend=backend)
+    total = depthwise_conv2d(x, vertical, bias, backend=backend)
+    return total.add_(depthwise_conv2d(x, horizontal, backend=backend))
 
 
 def chosen_backend(x: Tensor, weight: Tensor, backend: str | None = None) -> str:
