@@ -2,6 +2,6 @@
 
 from . import _flops
 from ._linear import linear
-from .depthwise import BACKENDS, chosen_backend, depthwise_conv2d, strips_conv2d
+from .depthwise import BACKENDS, chosen_backend, depthwise_conv2d, refusals, strips_conv2d
 
-__all__ = ['BACKENDS', '_flops', 'chosen_backend', 'depthwise_conv2d', 'linear', 'strips_conv2d']
+__all__ = ['BACKENDS', '_flops', 'chosen_backend', 'depthwise_conv2d', 'linear', 'refusals', 'strips_conv2d']

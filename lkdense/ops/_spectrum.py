@@ -19,6 +19,8 @@ from ._autograd import register_gradients
 
 # bytes of padded images worked on at a time: together with their spectra about a core's second-level cache
 SLICE_BYTES = 2**20
+# the same on a GPU, which wants to be filled: an estimate, not measured
+SLICE_BYTES_GPU = 2**28
 # channels of a slice in channels-last: fewer than a cache line holds would read the same lines again
 LINE = 16
 # rows and columns, about, of a tile that is not the whole image; smaller ones lose more by overlap than the cache gains
@@ -179,7 +181,8 @@ def _kept_factors(
 
 
 def _slices(x: Tensor, period: Sequence[int]) -> Iterator[slice]:
-    step = max(1, SLICE_BYTES // (max(x.shape[0], 1) * period[0] * period[1] * 4))
+    budget = SLICE_BYTES if x.device.type == 'cpu' else SLICE_BYTES_GPU
+    step = max(1, budget // (max(x.shape[0], 1) * period[0] * period[1] * 4))
     if x.stride(1) == 1:
         step = -(-step // LINE) * LINE
     channels = x.shape[1] if x.numel() else 0

@@ -76,6 +76,12 @@ def chosen_backend(x: Tensor, weight: Tensor, backend: str | None = None) -> str
     raise ValueError(f'cannot run x {tuple(x.shape)} {x.dtype} with weight {tuple(weight.shape)}: {reasons}')
 
 
+def refusals(x: Tensor, weight: Tensor) -> dict[str, str]:
+    """Return why, of the backends that cannot run these tensors, each cannot."""
+    reasons = {name: module.refusal(x, weight) for name, module in BACKENDS.items()}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
 def _autocast(x: Tensor, *others: Tensor | None) -> list[Tensor | None]:
     device = x.device.type
     if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)) or x.dtype == torch.float64:

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lkdense.ops import BACKENDS, _spectrum, depthwise, depthwise_conv2d, strips_conv2d
+from lkdense.ops import BACKENDS, _spectrum, depthwise, depthwise_conv2d, refusals, strips_conv2d
 
 SHAPES = {  # N, C, H, W, kh, kw
     'square': (2, 3, 33, 47, 31, 31),
@@ -243,6 +243,15 @@ def test_a_backend_that_refuses_says_why(monkeypatch):
     monkeypatch.setattr(BACKENDS['eager'], 'refusal', lambda x, weight: 'it is Sunday')
     with pytest.raises(ValueError, match='eager: it is Sunday'):
         depthwise_conv2d(*tensors((1, 3, 8, 8, 5, 5)), backend='eager')
+
+
+def test_the_reasons_can_be_asked_for(monkeypatch):
+    monkeypatch.setattr(BACKENDS['cpu'], 'refusal', lambda x, weight: 'it is Sunday')
+    x, weight, _ = tensors((1, 3, 8, 8, 5, 5), torch.float64)
+    reasons = refusals(x, weight)
+    assert reasons['cpu'] == 'it is Sunday'
+    assert 'triton' in reasons
+    assert not {'fft', 'eager'} & reasons.keys()
 
 
 def test_the_environment_sets_the_default(monkeypatch):
