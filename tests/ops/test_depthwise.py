@@ -209,10 +209,18 @@ def test_one_large_kernel_in_place_of_two_strips_where_it_is_cheaper(monkeypatch
     assert taken == [(128, 128)]
 
 
-def test_compiles_without_graph_breaks():
-    x, weight, bias = tensors((1, 3, 8, 8, 5, 5))
-    compiled = torch.compile(depthwise_conv2d, fullgraph=True, backend='aot_eager')
-    torch.testing.assert_close(compiled(x, weight, bias), depthwise_conv2d(x, weight, bias))
+@pytest.mark.parametrize('backend', [None, *BACKENDS])
+def test_compiles_without_graph_breaks(backend):
+    leaves = tensors((1, 3, 8, 8, 5, 5))
+    runnable(backend or 'eager', *leaves[:2])
+    expected = output_and_grads(backend, torch.float32, *leaves)
+    compiled = torch.compile(
+        lambda *args: depthwise_conv2d(*args, backend=backend), fullgraph=True, backend='aot_eager'
+    )
+    leaves = [t.requires_grad_() for t in leaves]
+    y = compiled(*leaves)
+    for ours, theirs in zip((y, *torch.autograd.grad(y.square().mean(), leaves)), expected.values()):
+        torch.testing.assert_close(ours, theirs)
 
 
 def test_autocast_decides_the_dtype():
