@@ -1,7 +1,9 @@
 """Time every backend of the depthwise convolution on a grid of shapes, after checking that its numbers are right.
 
 Example: python benchmarks/depthwise.py --out benchmarks/results
-On a CPU: float32, one image forward, two images for the gradients. On a GPU: the batches below, three dtypes.
+On a CPU: float32, one image forward, two images for the gradients. On a GPU: the batches below, three dtypes, with two
+more to compare with: cuFFT, which is what `fft` runs there, and a plain kernel without tensor cores, `fma`.
+`TRITON_INTERPRET=1 python benchmarks/depthwise.py --dry-run` takes the GPU's way through tiny shapes on a CPU.
 Writes a table in JSON and a plot, and prints milliseconds, medians.
 """
 
@@ -12,6 +14,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -19,7 +22,7 @@ import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 
-from lkdense.ops import BACKENDS, chosen_backend, depthwise_conv2d
+from lkdense.ops import BACKENDS, chosen_backend, depthwise_conv2d, refusals
 
 CPU_SHAPES = [  # C, H, W, kernel height, kernel width
     (128, 128, 128, 51, 51),
@@ -44,23 +47,25 @@ CPU_SHAPES = [  # C, H, W, kernel height, kernel width
 ]
 GPU_SIZES = [(64, 384, 32, 32), (2, 128, 128, 128), (8, 166, 128, 128)]  # N, C, H, W
 GPU_KERNELS = [(31, 31), (51, 5), (5, 51), (13, 13), (7, 7), (51, 51)]
+DRY_SIZES, DRY_KERNELS = [(1, 2, 6, 10)], [(5, 3)]
 LAYOUTS = {'contiguous': torch.contiguous_format, 'channels_last': torch.channels_last}
 PASSES = ('forward', 'input gradient', 'weight gradient')
 CHECKED_CHANNELS = 4  # compared with float64; all of them would take minutes
 SECONDS = 1.0  # of repetitions for one figure
-# operations a second of one H200, in 16 bit of its tensor cores, without sparsity (the vendor's data sheet)
-H200_LIMIT = {'torch.float32': 67e12, 'torch.float16': 989e12, 'torch.bfloat16': 989e12}
+# of the matrix product whose speed stands for what the machine can do
+MATRIX = {'cpu': 1024, 'cuda': 8192}
 
 
 @dataclass
 class Row:
-    """One backend on one shape; ``ms`` holds the median milliseconds of each pass."""
+    """One backend on one shape; of each pass the median milliseconds and the share of the limit."""
 
     shape: tuple[int, ...]
     dtype: str
     layout: str
     backend: str
     ms: dict[str, float]
+    share: dict[str, float]  # of the operations a second of a large matrix product, counting useful ones only
     chosen: dict[str, bool]  # of each pass
 
 
@@ -68,32 +73,63 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--out', type=Path, default=Path('benchmarks/results'), help='folder of the JSON and the plot')
+    parser.add_argument('--dry-run', action='store_true', help='tiny shapes, to try the code; its times mean nothing')
     parser.add_argument('--shapes', help='only shapes whose text contains this, such as 31x31')
     args = parser.parse_args()
-    device = torch.device(args.device)
+    device = torch.device('cpu' if args.dry_run else args.device)
+    # float32 shall mean float32 for PyTorch as well
+    torch.backends.cudnn.allow_tf32 = False
     rows = []
     print(f'{machine(device)}\nmilliseconds: {", ".join(PASSES)}; * is the one that is chosen\n')
-    for case in cases(device):
+    for case in dry_cases() if args.dry_run else cases(device):
         if args.shapes and args.shapes not in name(case):
             continue
         measured = measure(*case, device)
         rows += measured
         show(measured)
     conclude(rows)
-    save(rows, device, args.out)
-    plot(rows, machine(device), args.out / f'depthwise_{device.type}.png')
+    name_of_files = f'depthwise_{"dry_run" if args.dry_run else device.type}'
+    save(rows, device, args.out / f'{name_of_files}.json')
+    plot(rows, machine(device), args.out / f'{name_of_files}.png')
 
 
 def cases(device: torch.device) -> list[tuple]:
     """Return N forward, N for the gradients, C, H, W, kh, kw and dtype of each case."""
     if device.type == 'cpu':
         return [(1, 2, *shape, torch.float32) for shape in CPU_SHAPES]
+    return in_every_dtype(GPU_SIZES, GPU_KERNELS)
+
+
+def dry_cases() -> list[tuple]:
+    return in_every_dtype(DRY_SIZES, DRY_KERNELS)
+
+
+def in_every_dtype(sizes: list[tuple], kernels: list[tuple]) -> list[tuple]:
     return [
         (n, n, c, h, w, *kernel, dtype)
         for dtype in (torch.float32, torch.float16, torch.bfloat16)
-        for n, c, h, w in GPU_SIZES
-        for kernel in GPU_KERNELS
+        for n, c, h, w in sizes
+        for kernel in kernels
     ]
+
+
+def compared(x: Tensor, weight: Tensor) -> list[str]:
+    """Return what can run these tensors: backends, and where Triton runs the plain kernel as well."""
+    refused = refusals(x, weight)
+    names = [name for name in BACKENDS if name not in refused]
+    if 'triton' in names:
+        import fma
+
+        names += [] if fma.refusal(x, weight) else ['fma']
+    return names
+
+
+def convolve(backend: str, x: Tensor, weight: Tensor) -> Tensor:
+    if backend != 'fma':
+        return depthwise_conv2d(x, weight, backend=backend)
+    import fma
+
+    return fma.Conv.apply(x, weight)
 
 
 def measure(
@@ -106,14 +142,24 @@ def measure(
     exact = results('eager', *(t[:, :CHECKED_CHANNELS].double() for t in (x, grad)), weight[:CHECKED_CHANNELS].double())
     for layout, memory_format in LAYOUTS.items():
         chosen = choice(x.contiguous(memory_format=memory_format), weight)
-        for backend, module in BACKENDS.items():
-            image, error = (t.contiguous(memory_format=memory_format) for t in (x, grad))
-            if module.refusal(image, weight) is None:
-                check(backend, exact, image, error, weight)
-                ms = dict(zip(PASSES, (median_ms(run, device) for run in passes(backend, image, error, weight, n))))
-                picked = {which: name == backend for which, name in chosen.items()}
-                rows.append(Row((n, n_grad, c, h, w, kh, kw), str(dtype), layout, backend, ms, picked))
+        image, error = (t.contiguous(memory_format=memory_format) for t in (x, grad))
+        for backend in compared(image, weight):
+            check(backend, exact, image, error, weight)
+            ms = dict(zip(PASSES, (median_ms(run, device) for run in passes(backend, image, error, weight, n))))
+            picked = {which: name == backend for which, name in chosen.items()}
+            images = dict(zip(PASSES, (n, n_grad, n_grad)))
+            useful = {which: 2 * images[which] * c * h * w * kh * kw for which in PASSES}
+            share = {which: useful[which] / (1e-3 * ms[which] * limit(str(dtype), device)) for which in PASSES}
+            rows.append(Row((n, n_grad, c, h, w, kh, kw), str(dtype), layout, backend, ms, share, picked))
     return rows
+
+
+@cache
+def limit(dtype: str, device: torch.device) -> float:
+    """Return the operations a second of a large product of square matrices."""
+    size = MATRIX[device.type]
+    matrix = torch.randn(size, size, device=device).to(getattr(torch, dtype.removeprefix('torch.')))
+    return 2 * size**3 / (1e-3 * median_ms(lambda: matrix @ matrix, device))
 
 
 def choice(x: Tensor, weight: Tensor) -> dict[str, str]:
@@ -125,7 +171,7 @@ def choice(x: Tensor, weight: Tensor) -> dict[str, str]:
 
 def results(backend: str, x: Tensor, grad: Tensor, weight: Tensor) -> list[Tensor]:
     x, weight = x.detach().requires_grad_(), weight.detach().requires_grad_()
-    y = depthwise_conv2d(x, weight, backend=backend)
+    y = convolve(backend, x, weight)
     return [y.detach(), *torch.autograd.grad(y, (x, weight), grad)]
 
 
@@ -148,12 +194,12 @@ def passes(backend: str, x: Tensor, grad: Tensor, weight: Tensor, n: int) -> lis
     one = x[:n].clone(memory_format=torch.preserve_format)
     x, leaf = x.detach().requires_grad_(), weight.detach().requires_grad_()
     # the graphs of the two gradients are apart, for a backward pass to compute one only
-    to_x = depthwise_conv2d(x, weight, backend=backend)
-    to_weight = depthwise_conv2d(x.detach(), leaf, backend=backend)
+    to_x = convolve(backend, x, weight)
+    to_weight = convolve(backend, x.detach(), leaf)
 
     @torch.no_grad()
     def forward() -> None:
-        depthwise_conv2d(one, weight, backend=backend)
+        convolve(backend, one, weight)
 
     return [
         forward,
@@ -194,16 +240,8 @@ def show(rows: list[Row]) -> None:
         ms = '  '.join(f'{row.ms[which]:9.2f}{"*" if row.chosen[which] else " "}' for which in PASSES)
         over = '  '.join(f'{reference(rows, which) / row.ms[which]:6.1f}x' for which in PASSES)
         best = '  '.join(f'{reference(rows, which, best=True) / row.ms[which]:6.1f}x' for which in PASSES)
-        share = f'  of the limit {limit_share(row):.1%}' if limit_share(row) else ''
-        print(f'  {row.layout:13} {row.backend:6} {ms}  contiguous {over}  best layout {best}{share}')
-
-
-def limit_share(row: Row) -> float | None:
-    """Return the useful operations a second of the forward pass over what an H200 can do; None elsewhere."""
-    if not (torch.cuda.is_available() and 'H200' in torch.cuda.get_device_name()):
-        return None
-    n, _, c, h, w, kh, kw = row.shape
-    return 2 * n * c * h * w * kh * kw / (1e-3 * row.ms['forward']) / H200_LIMIT[row.dtype]
+        share = '  '.join(f'{row.share[which]:6.1%}' for which in PASSES)
+        print(f'  {row.layout:13} {row.backend:6} {ms}  contiguous {over}  best layout {best}  of the limit {share}')
 
 
 def reference(rows: list[Row], which: str, best: bool = False) -> float:
@@ -250,11 +288,11 @@ def about(device: torch.device) -> dict[str, str]:
     return dict(machine=machine(device), date=datetime.date.today().isoformat())
 
 
-def save(rows: list[Row], device: torch.device, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f'depthwise_{device.type}.json').write_text(
-        json.dumps(dict(about(device), rows=[asdict(row) for row in rows]), indent=1) + '\n'
-    )
+def save(rows: list[Row], device: torch.device, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    limits = {row.dtype: limit(row.dtype, device) for row in rows}
+    content = dict(about(device), limits=limits, rows=[asdict(row) for row in rows])
+    path.write_text(json.dumps(content, indent=1) + '\n')
 
 
 def plot(rows: list[Row], where: str, path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..layers import GELU, ConvNorm, DropPath, KernelSize, SquareLargeKernel, drop_path_rates
+from ..layers import GELU, ConvNorm, DropPath, KernelSize, PointwiseConv2d, SquareLargeKernel, drop_path_rates
 from .base import StagedBackbone, first_layer, four, named_arch, stage_depths
 from .convnext import arch_name, kernel_sizes_of
 
@@ -43,9 +43,9 @@ class LargeKernelBlock(nn.Module):
     def __init__(self, dim: int, hidden: int, kernel_size: KernelSize, small_kernel: int | None, drop_path_rate: float):
         super().__init__()
         self.norm = nn.SyncBatchNorm(dim)
-        self.expand = ConvNorm(nn.Conv2d(dim, hidden, 1, bias=False))
+        self.expand = ConvNorm(PointwiseConv2d(dim, hidden, bias=False))
         self.depthwise = SquareLargeKernel(hidden, kernel_size, small_kernel)
-        self.project = ConvNorm(nn.Conv2d(hidden, dim, 1, bias=False))
+        self.project = ConvNorm(PointwiseConv2d(hidden, dim, bias=False))
         self.act = nn.ReLU(inplace=True)
         self.drop_path = DropPath(drop_path_rate)
 
@@ -68,8 +68,8 @@ class ConvFFN(nn.Module):
     def __init__(self, dim: int, hidden: int, drop_path_rate: float):
         super().__init__()
         self.norm = nn.SyncBatchNorm(dim)
-        self.expand = ConvNorm(nn.Conv2d(dim, hidden, 1, bias=False))
-        self.project = ConvNorm(nn.Conv2d(hidden, dim, 1, bias=False))
+        self.expand = ConvNorm(PointwiseConv2d(dim, hidden, bias=False))
+        self.project = ConvNorm(PointwiseConv2d(hidden, dim, bias=False))
         self.act = GELU()
         self.drop_path = DropPath(drop_path_rate)
 
@@ -177,4 +177,4 @@ def _depthwise(dim: int, stride: int = 1) -> nn.Sequential:
 
 
 def _pointwise(before: int, after: int) -> nn.Sequential:
-    return nn.Sequential(ConvNorm(nn.Conv2d(before, after, 1, bias=False)), nn.ReLU(inplace=True))
+    return nn.Sequential(ConvNorm(PointwiseConv2d(before, after, bias=False)), nn.ReLU(inplace=True))

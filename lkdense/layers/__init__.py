@@ -6,7 +6,7 @@ from .drop_path import DropPath, drop_path_rates
 from .in_place import GELU
 from .large_kernel import DilatedLargeKernel, SquareLargeKernel, StripLargeKernel, StripPair
 from .norm import LayerNorm2d
-from .pointwise import PointwiseLinear
+from .pointwise import PointwiseConv2d, PointwiseLinear
 from .reparam import Branches, dilate_kernel, merge_branches, pad_kernel
 from .response import ResponseProjection
 from .squeeze import SqueezeExcitation
@@ -20,6 +20,7 @@ __all__ = [
     'DropPath',
     'KernelSize',
     'LayerNorm2d',
+    'PointwiseConv2d',
     'PointwiseLinear',
     'ResponseProjection',
     'SquareLargeKernel',

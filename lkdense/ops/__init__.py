@@ -1,6 +1,7 @@
 """Functions on tensors. They import torch and nothing else of this package."""
 
 from . import _flops
-from .depthwise import BACKENDS, chosen_backend, depthwise_conv2d, strips_conv2d
+from ._linear import linear
+from .depthwise import BACKENDS, chosen_backend, depthwise_conv2d, refusals, strips_conv2d
 
-__all__ = ['BACKENDS', '_flops', 'chosen_backend', 'depthwise_conv2d', 'strips_conv2d']
+__all__ = ['BACKENDS', '_flops', 'chosen_backend', 'depthwise_conv2d', 'linear', 'refusals', 'strips_conv2d']

@@ -14,9 +14,11 @@ from ._cpu import WIDEST
 # kernels with fewer taps are no work worth a detour
 SMALL_KERNEL = 3 * 3
 # of a padded pixel through spectra
-SPECTRA_CONTIGUOUS, SPECTRA_CHANNELS_LAST = 250, 400
+SPECTRA_CONTIGUOUS, SPECTRA_CHANNELS_LAST = 250, 370
 # of a pixel: turning the image round for a kernel that is wide and low, or to channels-last and back
 TRANSPOSITION, CONVERSION = 100, 1000
+# of a pixel: what two strips cost above their taps, which are dearer than a square kernel's, and adding them up
+STRIPS = 100
 # taps beyond which matrix products should beat PyTorch's own kernel on a GPU
 LARGE_KERNEL_GPU = 9 * 9
 
@@ -40,7 +42,7 @@ def one_is_cheaper(x: Tensor, vertical: Tensor, horizontal: Tensor) -> bool:
     if x.device.type != 'cpu':
         return False
     strips = [weight.shape[2:] for weight in (vertical, horizontal)]
-    return spectra_cost(x, tuple(map(max, *strips))) < sum(direct_cost(x, strip) for strip in strips)
+    return spectra_cost(x, tuple(map(max, *strips))) < STRIPS + sum(direct_cost(x, strip) for strip in strips)
 
 
 def direct_cost(x: Tensor, kernel: tuple[int, int]) -> float:

@@ -79,9 +79,8 @@ def _widened(x: Tensor) -> Tensor:
 
 
 def _like(x: Tensor, result: Tensor) -> Tensor:
-    y = torch.empty_like(x)
-    same = result.dtype == y.dtype and result.stride() == y.stride()
-    return result if same else y.copy_(result)
+    same = result.dtype == x.dtype and result.stride() == x.stride()
+    return result if same else torch.empty_like(x).copy_(result)
 
 
 register_gradients(direct_conv, spectral_weight_gradient, direct_input_gradient)

@@ -1,9 +1,11 @@
-"""What PyTorch's ``FlopCounterMode`` shall count for our operators: the convolution, however it is computed."""
+"""What PyTorch's ``FlopCounterMode`` shall count for our operators: the convolution or product, however computed."""
+
+from math import prod
 
 import torch
 from torch.utils.flop_counter import register_flop_formula
 
-from . import _cpu, _spectrum, _triton  # noqa: F401  they define the operators
+from . import _cpu, _linear, _spectrum, _triton  # noqa: F401  they define the operators
 
 OPS = torch.ops.lkdense
 
@@ -30,3 +32,9 @@ def input_gradient_flops(grad: tuple, weight: tuple, *_, **__) -> int:
 def weight_gradient_flops(x: tuple, grad: tuple, height: int, width: int, *_, **__) -> int:
     """As many as the convolution itself."""
     return 2 * x[0] * x[1] * x[2] * x[3] * height * width
+
+
+@register_flop_formula(OPS.onednn_linear)
+def linear_flops(x: tuple, weight: tuple, *_, **__) -> int:
+    """Two for each multiply-add."""
+    return 2 * prod(x) * weight[0]

@@ -2,8 +2,8 @@
 
 A circular convolution of ``H + kh // 2`` rows is enough for 'same' padding: what wraps around meets only zeros, or rows
 that are cut off. Images far larger than that are cut into tiles, which overlap by the kernel. Channels go through in
-slices, which with their spectra stay in the cache and bound the memory. Everything below float64 is computed in
-float32.
+slices, which with their spectra stay in the cache and bound the memory. Of a kernel larger than the image only the taps
+that some pixel meets are looked at. Everything below float64 is computed in float32.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,6 +19,10 @@ from ._autograd import register_gradients
 
 # bytes of padded images worked on at a time: together with their spectra about a core's second-level cache
 SLICE_BYTES = 2**20
+# the same on a GPU, which wants to be filled: an estimate, not measured
+SLICE_BYTES_GPU = 2**28
+# channels of a slice in channels-last: fewer than a cache line holds would read the same lines again
+LINE = 16
 # rows and columns, about, of a tile that is not the whole image; smaller ones lose more by overlap than the cache gains
 TILE = 512
 
@@ -53,6 +57,8 @@ def spectral_strips(x: Tensor, vertical: Tensor, horizontal: Tensor, bias: Tenso
 def spectral_weight_gradient(x: Tensor, grad: Tensor, height: int, width: int) -> Tensor:
     """Return a kernel's gradient ``[C, 1, height, width]`` from input and output gradient ``[N, C, H, W]``."""
     result = x.new_zeros(x.shape[1], 1, height, width)
+    met = _within_reach(result, x.shape[2:])
+    height, width = met.shape[2:]
     plan = Plan(x.shape[2:], (height, width))
     for part in _slices(x, plan.period):
         total = None
@@ -60,9 +66,7 @@ def spectral_weight_gradient(x: Tensor, grad: Tensor, height: int, width: int) -
             spectrum = _spectrum(x[:, part], tile.source, plan.period, tile.offset)
             spectrum *= _spectrum(grad[:, part], tile.target, plan.period).conj()
             total = spectrum.sum(0) if total is None else total.add_(spectrum.sum(0))
-        correlation = torch.fft.irfft2(total, s=plan.period)
-        # beyond the period of a small image the taps meet nothing but zeros
-        result[part, 0, : plan.period[0], : plan.period[1]] = correlation[..., :height, :width]
+        met[part, 0] = torch.fft.irfft2(total, s=plan.period)[..., :height, :width]
     return result
 
 
@@ -119,11 +123,12 @@ class Plan:
 def _convolve(x: Tensor, weights: Sequence[Tensor], bias: Tensor | None, keep_spectrum: bool) -> Tensor:
     """Convolve ``x`` with the sum of kernels that share a centre."""
     y = torch.empty_like(x)
-    kernel = [max(weight.shape[dim] for weight in weights) for dim in (2, 3)]
+    met = [_within_reach(weight, x.shape[2:]) for weight in weights]
+    kernel = [max(weight.shape[dim] for weight in met) for dim in (2, 3)]
     plan = Plan(x.shape[2:], kernel)
-    kept = _kept_factors(weights, kernel, plan.period) if keep_spectrum else None
+    kept = _kept_factors(weights, met, kernel, plan.period) if keep_spectrum else None
     for part in _slices(x, plan.period):
-        factors = _factors([w[part] for w in weights], kernel, plan.period) if kept is None else kept[part]
+        factors = _factors([w[part] for w in met], kernel, plan.period) if kept is None else kept[part]
         for tile in plan.tiles:
             spectrum = _spectrum(x[:, part], tile.source, plan.period, tile.offset)
             spectrum *= factors
@@ -133,11 +138,18 @@ def _convolve(x: Tensor, weights: Sequence[Tensor], bias: Tensor | None, keep_sp
     return y
 
 
+def _within_reach(weight: Tensor, size: Sequence[int]) -> Tensor:
+    """Return the centre of kernels ``[C, 1, kh, kw]`` that reaches from edge to edge of images of this size."""
+    for dim, image in zip((2, 3), size):
+        beyond = max(0, weight.shape[dim] // 2 - (image - 1))
+        weight = weight.narrow(dim, beyond, weight.shape[dim] - 2 * beyond)
+    return weight
+
+
 def _spectrum(x: Tensor, region: Sequence[slice], period: Sequence[int], offset: Sequence[int] = (0, 0)) -> Tensor:
     """Return the spectrum of a region of ``x`` that is placed at ``offset`` in zeros of size ``period``."""
     top, left = offset
-    # below the period of a small image a large kernel's offset leaves no room for rows that it would never meet
-    x = x[(..., *region)][..., : period[0] - top, : period[1] - left]
+    x = x[(..., *region)]
     padded = x.new_zeros(*x.shape[:2], *period, dtype=torch.promote_types(x.dtype, torch.float32))
     padded[..., top : top + x.shape[2], left : left + x.shape[3]] = x
     return torch.fft.rfft2(padded)
@@ -155,18 +167,24 @@ def _factors(weights: Sequence[Tensor], kernel: Sequence[int], period: Sequence[
 _kept = WeakTensorKeyDictionary()
 
 
-def _kept_factors(weights: Sequence[Tensor], kernel: Sequence[int], period: Sequence[int]) -> Tensor:
+def _kept_factors(
+    weights: Sequence[Tensor], met: Sequence[Tensor], kernel: Sequence[int], period: Sequence[int]
+) -> Tensor:
+    """Return the factors of the taps ``met`` of ``weights``, computed where those have changed."""
     known = _kept.get(weights[0])
     # compared by value: what writes through `.data`, as averaging of weights does, leaves no other trace
-    if known is None or known[0] != period or not all(map(torch.equal, known[1], weights)):
-        detached = [weight.detach().clone() for weight in weights]
-        known = list(period), detached, _factors(detached, kernel, period)
+    if known is None or known[0] != (kernel, period) or not all(map(torch.equal, known[1], weights)):
+        factors = _factors([weight.detach() for weight in met], kernel, period)
+        known = (kernel, period), [weight.detach().clone() for weight in weights], factors
         _kept[weights[0]] = known
     return known[2]
 
 
 def _slices(x: Tensor, period: Sequence[int]) -> Iterator[slice]:
-    step = max(1, SLICE_BYTES // (max(x.shape[0], 1) * period[0] * period[1] * 4))
+    budget = SLICE_BYTES if x.device.type == 'cpu' else SLICE_BYTES_GPU
+    step = max(1, budget // (max(x.shape[0], 1) * period[0] * period[1] * 4))
+    if x.stride(1) == 1:
+        step = -(-step // LINE) * LINE
     channels = x.shape[1] if x.numel() else 0
     return (slice(start, start + step) for start in range(0, channels, step))
 

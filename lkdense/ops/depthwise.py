@@ -54,7 +54,8 @@ def strips_conv2d(
     as_one = one_is_cheaper(x, vertical, horizontal) if backend is None else backend == 'fft'
     if as_one and not torch.is_grad_enabled():
         return spectral_strips(x, vertical, horizontal, bias)
-    return depthwise_conv2d(x, vertical, bias, backend=backend) + depthwise_conv2d(x, horizontal, backend=backend)
+    total = depthwise_conv2d(x, vertical, bias, backend=backend)
+    return total.add_(depthwise_conv2d(x, horizontal, backend=backend))
 
 
 def chosen_backend(x: Tensor, weight: Tensor, backend: str | None = None) -> str:
@@ -73,6 +74,12 @@ def chosen_backend(x: Tensor, weight: Tensor, backend: str | None = None) -> str
             return name
     reasons = '; '.join(f'{name}: {reason}' for name, reason in refusals.items())
     raise ValueError(f'cannot run x {tuple(x.shape)} {x.dtype} with weight {tuple(weight.shape)}: {reasons}')
+
+
+def refusals(x: Tensor, weight: Tensor) -> dict[str, str]:
+    """Return why, of the backends that cannot run these tensors, each cannot."""
+    reasons = {name: module.refusal(x, weight) for name, module in BACKENDS.items()}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
 def _autocast(x: Tensor, *others: Tensor | None) -> list[Tensor | None]:

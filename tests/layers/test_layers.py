@@ -10,6 +10,7 @@ from lkdense.layers import (
     DilatedLargeKernel,
     DropPath,
     LayerNorm2d,
+    PointwiseConv2d,
     SquareLargeKernel,
     StripLargeKernel,
     drop_path_rates,
@@ -112,3 +113,12 @@ def test_drop_path_drops_whole_samples_and_keeps_the_mean():
 
 def test_drop_path_rates_grow_linearly():
     assert drop_path_rates(0.4, (2, 3)) == [[0, pytest.approx(0.1)], pytest.approx([0.2, 0.3, 0.4])]
+
+
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last], ids=str)
+def test_pointwise_conv2d_is_a_conv2d(layout):
+    ours, theirs = PointwiseConv2d(6, 4), nn.Conv2d(6, 4, 1)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(2, 6, 5, 7).contiguous(memory_format=layout)
+    assert ours(x).is_contiguous(memory_format=layout)
+    torch.testing.assert_close(ours(x), theirs(x))

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lkdense.ops import BACKENDS, _spectrum, depthwise, depthwise_conv2d, strips_conv2d
+from lkdense.ops import BACKENDS, _spectrum, depthwise, depthwise_conv2d, refusals, strips_conv2d
 
 SHAPES = {  # N, C, H, W, kh, kw
     'square': (2, 3, 33, 47, 31, 31),
@@ -209,10 +209,18 @@ def test_one_large_kernel_in_place_of_two_strips_where_it_is_cheaper(monkeypatch
     assert taken == [(128, 128)]
 
 
-def test_compiles_without_graph_breaks():
-    x, weight, bias = tensors((1, 3, 8, 8, 5, 5))
-    compiled = torch.compile(depthwise_conv2d, fullgraph=True, backend='aot_eager')
-    torch.testing.assert_close(compiled(x, weight, bias), depthwise_conv2d(x, weight, bias))
+@pytest.mark.parametrize('backend', [None, *BACKENDS])
+def test_compiles_without_graph_breaks(backend):
+    leaves = tensors((1, 3, 8, 8, 5, 5))
+    runnable(backend or 'eager', *leaves[:2])
+    expected = output_and_grads(backend, torch.float32, *leaves)
+    compiled = torch.compile(
+        lambda *args: depthwise_conv2d(*args, backend=backend), fullgraph=True, backend='aot_eager'
+    )
+    leaves = [t.requires_grad_() for t in leaves]
+    y = compiled(*leaves)
+    for ours, theirs in zip((y, *torch.autograd.grad(y.square().mean(), leaves)), expected.values()):
+        torch.testing.assert_close(ours, theirs)
 
 
 def test_autocast_decides_the_dtype():
@@ -243,6 +251,15 @@ def test_a_backend_that_refuses_says_why(monkeypatch):
     monkeypatch.setattr(BACKENDS['eager'], 'refusal', lambda x, weight: 'it is Sunday')
     with pytest.raises(ValueError, match='eager: it is Sunday'):
         depthwise_conv2d(*tensors((1, 3, 8, 8, 5, 5)), backend='eager')
+
+
+def test_the_reasons_can_be_asked_for(monkeypatch):
+    monkeypatch.setattr(BACKENDS['cpu'], 'refusal', lambda x, weight: 'it is Sunday')
+    x, weight, _ = tensors((1, 3, 8, 8, 5, 5), torch.float64)
+    reasons = refusals(x, weight)
+    assert reasons['cpu'] == 'it is Sunday'
+    assert 'triton' in reasons
+    assert not {'fft', 'eager'} & reasons.keys()
 
 
 def test_the_environment_sets_the_default(monkeypatch):
