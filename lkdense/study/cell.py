@@ -40,6 +40,8 @@ def run_cell(folder: str | Path, threads: int = 0) -> dict:
     folder = Path(folder)
     if is_done(folder):
         return json.loads((folder / RESULT).read_text())
+    if threads:
+        torch.set_num_threads(threads)
     memory = _train(folder, threads)
     cell = json.loads((folder / CELL).read_text())
     scalars = _scalars(folder / 'work')

@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 
 from ..launch import LaunchError
@@ -20,8 +21,8 @@ def run_here(folders: Sequence[Path], jobs: int, tell: Tell) -> None:
         tell: is called with the name of each cell that ends, and its result or what went wrong.
     """
     threads = max(1, (os.cpu_count() or 1) // jobs)
-    # threads only wait: every cell trains in a process of its own
-    pool = ThreadPoolExecutor(jobs)
+    # not threads: registries, random numbers and what is printed belong to a whole process
+    pool = ProcessPoolExecutor(jobs, get_context('spawn'))
     running = {pool.submit(run_cell, folder, threads): folder.name for folder in folders}
     try:
         for future in as_completed(running):
