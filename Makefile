@@ -10,6 +10,7 @@ help:
 	@echo 'make test-slow  all tests'
 	@echo 'make bench      time the depthwise convolution; ARGS="--shapes 31x31" goes to benchmarks/depthwise.py'
 	@echo 'make lint       ruff: rules and format'
+	@echo 'make docs       the pages, into build/docs; a broken link is an error'
 	@echo 'make .venv      the set-up only'
 	@echo 'PYTHON=/path/to/python  an environment whose torch is to be used'
 
@@ -42,4 +43,7 @@ lint: $(STAMP)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 
-.PHONY: help .venv demo test test-slow bench lint
+docs: $(STAMP)
+	$(RUN) -m sphinx -W --keep-going -q docs build/docs
+
+.PHONY: help .venv demo test test-slow bench lint docs

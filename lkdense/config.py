@@ -14,6 +14,12 @@ FOLDER = next(
 )
 
 
+def config_names() -> list[str]:
+    """Return the names of all configs, as :func:`config_path` takes them."""
+    names = [path.relative_to(FOLDER).with_suffix('').as_posix() for path in sorted(FOLDER.rglob('*.py'))]
+    return [name for name in names if not name.startswith('_')]
+
+
 def config_path(name: str) -> str:
     """Return the path of a config, such as that of ``upernet_slak_b_ade20k``; it may stand in ``_base_``.
 
@@ -23,7 +29,7 @@ def config_path(name: str) -> str:
     path = FOLDER / f'{name.removesuffix(".py")}.py'
     if path.is_file():
         return str(path)
-    names = [path.relative_to(FOLDER).with_suffix('').as_posix() for path in sorted(FOLDER.rglob('*.py'))]
+    names = config_names()
     near = get_close_matches(name, names, n=3, cutoff=0.5) or names[:3]
     raise ValueError(f'there is no config {name} among the {len(names)} of lkdense; the nearest are {", ".join(near)}')
 

@@ -20,7 +20,7 @@ from .config import config_path
 
 # what the onedl packages print for each data set of a service that nobody asked for
 ONEDL_NOTICE = 'Could not import OneDL'
-WHERE_TO_READ = 'see section Data of README.md'
+WHERE_TO_READ = 'see section Data of docs/training.md'
 
 
 class LaunchError(Exception):

@@ -54,7 +54,7 @@ def erdos_renyi_kernel(parameters: Mapping[str, Tensor], density: float) -> dict
 
 
 def snip(scores: Mapping[str, Tensor], density: float) -> dict[str, float]:
-    """Return the share of each layer among the weights of the highest scores, |weight x gradient| in SNIP.
+    """Return the share of each layer among the weights of the highest scores, ``|weight x gradient|`` in SNIP.
 
     A layer keeps one weight at least.
     """

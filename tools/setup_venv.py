@@ -215,7 +215,8 @@ def main():
         install_mmcv()
     shutil.rmtree(MMCV, ignore_errors=True)
     title = 'onedl-mmdetection, onedl-mmsegmentation, pycocotools, lkdense'
-    pip(title, 'install --no-build-isolation --editable .[mm,safetensors,onnx,tensorboard,plot,serve,study,test,lint]')
+    extras = 'mm,safetensors,onnx,tensorboard,plot,serve,study,completion,docs,test,lint'
+    pip(title, f'install --no-build-isolation --editable .[{extras}]')
     say(f'- .venv is ready after {clock(started)} minutes')
 
 

@@ -28,6 +28,7 @@ COMMANDS = {
     'convert': ('convert', "the authors' checkpoint under our names"),
     'deploy': ('deploy', 'merge the parallel branches in a checkpoint'),
     'export': ('export', 'an ONNX graph of a segmentor or a backbone'),
+    'completion': ('completion', 'what makes bash or zsh complete all this'),
 }
 
 

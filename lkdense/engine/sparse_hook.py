@@ -38,7 +38,7 @@ class SparseTrainingHook(Hook):
 
     Args:
         density: the share of all chosen weights that may differ from zero; None with ``zeros``, which reads it off.
-        distribution: over the layers: ``snip`` (by |weight x gradient| on the first batches), ``erdos_renyi_kernel``,
+        distribution: over the layers: ``snip`` (by weight times gradient on the first batches), ``erdos_renyi_kernel``,
             ``uniform``, or ``zeros`` (as they are in the weights that were loaded).
         mode: ``dynamic``, or ``fixed``: the zeros stay where they are.
         growth: where weights grow again: ``random``, or at the largest ``gradient`` or ``momentum``.

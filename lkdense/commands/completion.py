@@ -1,0 +1,75 @@
+"""Print what makes a shell complete verbs, options, names of configs and files after Tab.
+
+Example: lkdense completion bash > ~/.local/share/bash-completion/completions/lkdense
+         lkdense completion zsh > ~/.zfunc/_lkdense
+The script knows all by itself, so that completing starts no Python; write it anew after an update. bash reads it from
+that folder where the package bash-completion is installed, and from anywhere by `source FILE` in ~/.bashrc; zsh from
+any folder in $fpath. It takes the package shtab: pip install 'lkdense[completion]'.
+"""
+
+import argparse
+from importlib import import_module
+from pathlib import Path
+
+from ..config import config_names
+from ..launch import LaunchError
+from . import COMMANDS
+
+SHELLS = ('bash', 'zsh')
+BASH = """
+_lkdense_config_or_file() {{
+  compgen -W '{names}' -- "$1"
+  compgen -f -X '!*.py' -- "$1"
+  compgen -d -- "$1"
+}}
+"""
+ZSH = """
+_lkdense_config_or_file() {{
+  local -a names=({names})
+  _alternative "configs:config of lkdense:($names)" 'files:config:_files -g "*.py"'
+}}
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('shell', choices=SHELLS, help='the shell that is to complete')
+
+
+def main(args: argparse.Namespace) -> None:
+    try:
+        import shtab
+    except ModuleNotFoundError:
+        raise LaunchError("shtab is not installed: pip install 'lkdense[completion]'") from None
+    names = ' '.join(config_names())
+    config = dict.fromkeys(SHELLS, '_lkdense_config_or_file')
+    config['preamble'] = dict(bash=BASH.format(names=names), zsh=ZSH.format(names=names))
+    print(shtab.complete(whole_parser(config, shtab.FILE), args.shell))
+
+
+def whole_parser(config: dict, file: dict) -> argparse.ArgumentParser:
+    """Return one parser of all verbs, with ``config`` and ``file`` as what completes their words."""
+    whole = argparse.ArgumentParser(prog='lkdense')
+    whole.add_argument('--version', action='store_true', help="the package's version")
+    verbs = whole.add_subparsers()
+    for verb, (module, line) in COMMANDS.items():
+        import_module(f'.{module}', __package__).add_arguments(verbs.add_parser(verb, help=line))
+    complete(whole, config, file)
+    return whole
+
+
+def complete(parser: argparse.ArgumentParser, config: dict, file: dict) -> None:
+    """Mark the arguments of a parser, and of the verbs below it, that are configs or may be files."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for inner in action.choices.values():
+                complete(inner, config, file)
+        elif action.dest == 'config':
+            action.complete = config
+        elif takes_a_path(action):
+            action.complete = file
+
+
+def takes_a_path(action: argparse.Action) -> bool:
+    """Whether a word of the command line may be a path: unless it is a number, or one of some words, or KEY=VALUE."""
+    text = action.type in (None, str, Path) and not action.choices and action.nargs != 0
+    return text and action.metavar != 'KEY=VALUE'
