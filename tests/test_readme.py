@@ -36,7 +36,7 @@ TRAIN_SMALL = (
     "'train_dataloader.dataset.pipeline.3.crop_size=(64,64)' 'val_dataloader.dataset.pipeline.1.scale=(128,64)'"
 )
 DATA_SMALL = 'lkdense synthesize --layout ade20k --images 10 --size 64 --out data'
-FIRST_RUN = 'work_dirs/upernet_slak_pico_shapes/iter_65.pth'
+FIRST_RUN = 'work_dirs/upernet_slak_pico_shapes/iter_40.pth'
 TWO_ITERATIONS = 'work_dirs/upernet_slak_pico_shapes/iter_2.pth'
 FULL_SIZE = 'work_dirs/upernet_slak_b_ade20k/iter_160000.pth'
 
@@ -52,8 +52,8 @@ IN_BLOCKS = {
     'lkdense synthesize --layout ade20k --images 250 --size 128 --classes 2 --out demo/data': (
         'lkdense synthesize --layout ade20k --images 25 --size 128 --classes 2 --out demo/data'
     ),
-    # 2 iterations in place of 65
-    'lkdense train examples/upernet_slak_pico_shapes --cfg-options train_cfg.max_iters=65': (
+    # 2 iterations in place of 40
+    'lkdense train examples/upernet_slak_pico_shapes --cfg-options train_cfg.max_iters=40': (
         'lkdense train examples/upernet_slak_pico_shapes --cfg-options train_cfg.max_iters=2 train_cfg.val_interval=2 '
         'default_hooks.checkpoint.interval=2'
     ),
