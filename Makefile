@@ -9,6 +9,7 @@ help:
 	@echo 'make test       the tests, but for the slow ones; ARGS="-k slak -x" goes to pytest'
 	@echo 'make test-slow  all tests'
 	@echo 'make bench      time the depthwise convolution; ARGS="--shapes 31x31" goes to benchmarks/depthwise.py'
+	@echo 'make study      a small study of kernel sizes, with its report, in work_dirs/reach_small'
 	@echo 'make lint       ruff: rules and format'
 	@echo 'make docs       the pages, into build/docs; a broken link is an error'
 	@echo 'make .venv      the set-up only'
@@ -39,6 +40,11 @@ test-slow: $(STAMP)
 bench: $(STAMP)
 	$(RUN) benchmarks/depthwise.py $(ARGS)
 
+study: $(STAMP)
+	$(RUN) tools/kernel_study.py plan configs/studies/reach_small.yml --out work_dirs/reach_small
+	$(RUN) tools/kernel_study.py run work_dirs/reach_small --jobs 2
+	$(RUN) tools/kernel_study.py report work_dirs/reach_small
+
 lint: $(STAMP)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
@@ -46,4 +52,4 @@ lint: $(STAMP)
 docs: $(STAMP)
 	$(RUN) -m sphinx -W --keep-going -q docs build/docs
 
-.PHONY: help .venv demo test test-slow bench lint docs
+.PHONY: help .venv demo test test-slow bench study lint docs

@@ -1,6 +1,6 @@
 """Study how the size of kernels matters: a grid of trainings in which nothing but the kernel differs.
 
-Example: lkdense study plan configs/studies/reach.yml --out work_dirs/reach
+Example: lkdense study plan reach --out work_dirs/reach
          lkdense study run work_dirs/reach --jobs 2
          lkdense study report work_dirs/reach
 `plan` makes the data and one config for each cell, `run` trains those that are not done yet and goes on where it was
@@ -21,7 +21,7 @@ from ..study.cell import is_done
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(required=True, metavar='{plan,run,report}')
     plan = verbs.add_parser('plan', help='make the data and the config of every cell')
-    plan.add_argument('study', metavar='STUDY.yml', type=Path, help='what to vary; lkdense.study.plan has the form')
+    plan.add_argument('study', metavar='STUDY', type=Path, help='what to vary: a path, or a name of configs/studies')
     plan.add_argument('--out', metavar='DIR', type=Path, required=True, help='folder of everything the study writes')
     plan.set_defaults(step=plan_study)
     run = verbs.add_parser('run', help='train the cells that are not done')
@@ -51,7 +51,7 @@ def plan_study(args: argparse.Namespace) -> None:
 def run_study(args: argparse.Namespace) -> None:
     folders = sorted((path.parent for path in args.folder.glob('cells/*/config.py')), key=_first_seeds_first)
     if not folders:
-        raise LaunchError(f'there is no plan in {args.folder}: lkdense study plan STUDY.yml --out {args.folder}')
+        raise LaunchError(f'there is no plan in {args.folder}: lkdense study plan STUDY --out {args.folder}')
     folders = [folder for folder in folders if args.only in folder.name]
     waiting = [folder for folder in folders if not is_done(folder)]
     print(f'{len(folders)} cells, {len(folders) - len(waiting)} of them done')

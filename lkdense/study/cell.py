@@ -80,7 +80,7 @@ def read_results(folder: Path) -> dict:
         LaunchError: there is no plan in ``folder``.
     """
     if not (folder / STUDY).is_file():
-        raise LaunchError(f'there is no plan in {folder}: lkdense study plan STUDY.yml --out {folder}')
+        raise LaunchError(f'there is no plan in {folder}: lkdense study plan STUDY --out {folder}')
     study = json.loads((folder / STUDY).read_text())
     done = sorted((path for path in (folder / 'cells').glob(f'*/{RESULT}')), key=lambda path: path.parent.name)
     return {

@@ -36,10 +36,12 @@ from typing import Any
 import yaml
 from mmengine.config import Config
 
+from ..config import FOLDER
 from ..datasets.crops import write_crops
 from ..datasets.reach import write_reach
 from ..launch import LaunchError, read_config
 
+STUDIES = FOLDER / 'studies'
 KINDS = ('classification', 'segmentation', 'detection')
 KEYS = {'title', 'seeds', 'families', 'kernels', 'tasks'}
 OPTIONAL_KEYS = {'upstream', 'data', 'confounds', 'recipe'}
@@ -69,14 +71,18 @@ class Cell:
 
 
 def read_study(path: str | Path) -> dict:
-    """Read the description of a study.
+    """Read the description of a study, given by a path or the name of one of lkdense's own.
 
     Raises:
         LaunchError: it is not there, is no YAML, or lacks a part, or has one that is not known.
     """
     path = Path(path)
     if not path.is_file():
-        raise LaunchError(f'there is no study {path}')
+        own = STUDIES / f'{path.name.removesuffix(".yml")}.yml'
+        if path.parent.name or not own.is_file():
+            known = ', '.join(sorted(study.stem for study in STUDIES.glob('*.yml')))
+            raise LaunchError(f'there is no study {path}; those of lkdense are {known}')
+        path = own
     try:
         study = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:

@@ -128,3 +128,11 @@ def test_a_config_that_is_not_there_is_said(study, tmp_path):
     with pytest.raises(LaunchError, match='the nearest are studies/fcn_stage1_reach'):
         write_plan(study, tmp_path)
     assert read_config('studies/fcn_stage1_reach').train_cfg.max_iters == 100
+
+
+def test_studies_have_names(tmp_path):
+    assert read_study('reach_small')['seeds'] == [0, 1]
+    with pytest.raises(
+        LaunchError, match='there is no study rich; those of lkdense are camvid_nuclei, reach, reach_small'
+    ):
+        read_study('rich')
