@@ -20,6 +20,8 @@ RESULT = 'result.json'
 SHOWN = 15
 # what tells a metric from a loss in MMEngine's scalars
 METRICS = ('mIoU', 'mAcc', 'aAcc', 'accuracy/top1', 'coco/')
+# what this process waits for
+_trainings: set[subprocess.Popen] = set()
 
 
 def is_done(folder: Path) -> bool:
@@ -71,6 +73,12 @@ def run_cell(folder: str | Path, threads: int = 0) -> dict:
     partial.write_text(json.dumps(result, indent=1) + '\n')
     partial.rename(folder / RESULT)
     return result
+
+
+def stop_trainings() -> None:
+    """Kill the trainings that this process waits for; the next try goes on from their last checkpoints."""
+    for child in list(_trainings):
+        child.kill()
 
 
 def read_results(folder: Path) -> dict:
@@ -126,15 +134,18 @@ def _train(folder: Path, threads: int) -> float:
             fcntl.flock(output, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise LaunchError(f'{folder.name}: another process is training it') from None
-        # the training inherits the lock, and holds it even if this process is killed
+        # the training inherits the lock, and holds it as long as it runs
         child = subprocess.Popen(
             command, stdout=output, stderr=subprocess.STDOUT, env=environment, pass_fds=[output.fileno()]
         )
+        _trainings.add(child)
         try:
             _, status, usage = os.wait4(child.pid, 0)
         except BaseException:
             child.kill()
             raise
+        finally:
+            _trainings.discard(child)
         child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         last = (folder / 'output.txt').read_text(errors='replace').splitlines()[-SHOWN:]

@@ -3,11 +3,12 @@
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 
 from ..launch import LaunchError
-from .cell import run_cell
+from .cell import run_cell, stop_trainings
 
 Tell = Callable[[str, dict | Exception], None]
 
@@ -22,7 +23,7 @@ def run_here(folders: Sequence[Path], jobs: int, tell: Tell) -> None:
     """
     threads = max(1, (os.cpu_count() or 1) // jobs)
     # not threads: registries, random numbers and what is printed belong to a whole process
-    pool = ProcessPoolExecutor(jobs, get_context('spawn'))
+    pool = ProcessPoolExecutor(jobs, get_context('spawn'), initializer=_end_with_parent)
     running = {pool.submit(run_cell, folder, threads): folder.name for folder in folders}
     try:
         for future in as_completed(running):
@@ -53,3 +54,14 @@ def run_in_cluster(folders: Sequence[Path], cluster: str, jobs: int, options: di
     submitted = executor.map_array(run_cell, [folder.resolve() for folder in folders])
     for job, folder in zip(submitted, folders):
         tell(folder.name, job.exception() or job.result())
+
+
+def _end_with_parent() -> None:
+    """End this process and its training with the one that started it, however that ends."""
+
+    def watch() -> None:
+        parent_process().join()
+        stop_trainings()
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()

@@ -132,7 +132,5 @@ def test_a_config_that_is_not_there_is_said(study, tmp_path):
 
 def test_studies_have_names(tmp_path):
     assert read_study('reach_small')['seeds'] == [0, 1]
-    with pytest.raises(
-        LaunchError, match='no study rich; those of lkdense are camvid_nuclei,'
-    ):
+    with pytest.raises(LaunchError, match='no study rich; those of lkdense are camvid_nuclei,'):
         read_study('rich')
