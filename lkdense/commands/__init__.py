@@ -28,6 +28,8 @@ COMMANDS = {
     'convert': ('convert', "the authors' checkpoint under our names"),
     'deploy': ('deploy', 'merge the parallel branches in a checkpoint'),
     'export': ('export', 'an ONNX graph of a segmentor or a backbone'),
+    'swap': ('swap', 'another backbone in a config of mmseg or mmdet'),
+    'swap-report': ('swap_report', 'the swap tried on all configs of mmseg and mmdet'),
 }
 
 
