@@ -1,6 +1,6 @@
 """The maps of a backbone or neck, told by running it, and which of our stages can stand in for them."""
 
-import json
+import pickle
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import cache
@@ -41,8 +41,8 @@ def measure(backbone: dict, scope: str | None) -> Maps:
     Raises:
         SwapError: it cannot be built or run, or what it returns are not feature maps.
     """
-    # a config as text, because dicts cannot be remembered by
-    return _measure(json.dumps(backbone, default=list), scope)
+    # as bytes, because nothing can be remembered by a dict
+    return _measure(pickle.dumps(backbone), scope)
 
 
 def maps_after(neck: dict, maps: Maps, scope: str | None) -> Maps:
@@ -51,13 +51,7 @@ def maps_after(neck: dict, maps: Maps, scope: str | None) -> Maps:
     Raises:
         SwapError: it cannot be built or run on them.
     """
-
-    def run(size: int) -> Maps:
-        module = build(neck, scope)
-        inputs = [torch.zeros(BATCH, w, size // s, size // s) for s, w in zip(*maps)]
-        return as_maps(module(tuple(inputs)), size, neck['type'])
-
-    return _on_meta_or_cpu(run, f'the neck {neck["type"]}')
+    return _maps_after(pickle.dumps(neck), maps, scope)
 
 
 def stages_for(maps: Maps, backbone: str) -> tuple[int, ...]:
@@ -121,16 +115,29 @@ def listed(values: Sequence) -> str:
 
 
 @cache
-def _measure(text: str, scope: str | None) -> Maps:
-    backbone = json.loads(text)
+def _measure(key: bytes, scope: str | None) -> Maps:
+    backbone = pickle.loads(key)
 
     def run(size: int) -> Maps:
         return as_maps(build(backbone, scope)(torch.zeros(BATCH, 3, size, size)), size, backbone['type'])
 
-    return _on_meta_or_cpu(run, f'the backbone {backbone["type"]}')
+    hint = '; --their-maps says what it yields'
+    return _on_meta_or_cpu(run, f'the backbone {backbone["type"]}', hint)
 
 
-def _on_meta_or_cpu(run: Callable[[int], Any], who: str) -> Any:
+@cache
+def _maps_after(key: bytes, maps: Maps, scope: str | None) -> Maps:
+    neck = pickle.loads(key)
+
+    def run(size: int) -> Maps:
+        module = build(neck, scope)
+        inputs = [torch.zeros(BATCH, w, size // s, size // s) for s, w in zip(*maps)]
+        return as_maps(module(tuple(inputs)), size, neck['type'])
+
+    return _on_meta_or_cpu(run, f'the neck {neck["type"]}')
+
+
+def _on_meta_or_cpu(run: Callable[[int], Any], who: str, hint: str = '') -> Any:
     failure = None
     for device, size in ATTEMPTS:
         try:
@@ -140,7 +147,7 @@ def _on_meta_or_cpu(run: Callable[[int], Any], who: str) -> Any:
             raise
         except Exception as error:  # what any class of a host may raise
             failure = error
-    raise SwapError('not to be run', f'{who} cannot be built and run: {first_line(failure)}') from failure
+    raise SwapError('not to be run', f'{who} cannot be built and run: {first_line(failure)}{hint}') from failure
 
 
 def first_line(error: Exception) -> str:

@@ -44,11 +44,13 @@ class Swap(NamedTuple):
         changes: what the new config sets on top of the one that it inherits from.
         differences: dotted path, what was there, what is there now.
         notes: what the user should know.
+        config: what the new config amounts to.
     """
 
     changes: dict
     differences: list[tuple[str, Any, Any]]
     notes: list[str]
+    config: dict
 
 
 AS_RECOMMENDED = Choices()
@@ -98,8 +100,7 @@ def swap_backbone(cfg: Config, name: str, choices: Choices = AS_RECOMMENDED) -> 
     _normalize(new['model'], recipe)
     if not choices.keep_optimizer and 'optimizer' in (new.get('optim_wrapper') or {}):
         _train(new, recipe, has_decay=path == 'model', notes=notes)
-    changes = _changes(old, new)
-    return Swap(changes, list(_differences(old, new)), notes)
+    return Swap(_changes(old, new), list(_differences(old, new)), notes, new)
 
 
 def _holder(model: dict | None) -> tuple[dict, str]:
