@@ -119,7 +119,10 @@ def _measure(key: bytes, scope: str | None) -> Maps:
     backbone = pickle.loads(key)
 
     def run(size: int) -> Maps:
-        return as_maps(build(backbone, scope)(torch.zeros(BATCH, 3, size, size)), size, backbone['type'])
+        # some transformers take images of one size only
+        side = backbone.get('img_size', size)
+        side = max(side) if isinstance(side, list | tuple) else side
+        return as_maps(build(backbone, scope)(torch.zeros(BATCH, 3, side, side)), side, backbone['type'])
 
     hint = '; --their-maps says what it yields'
     return _on_meta_or_cpu(run, f'the backbone {backbone["type"]}', hint)
