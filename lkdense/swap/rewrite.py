@@ -184,7 +184,7 @@ def _train(cfg: dict, recipe: Recipe, has_decay: bool, notes: list[str]) -> None
     if custom := paramwise.pop('custom_keys', None):
         names = parameters(cfg['model'], cfg.get('default_scope'))
         kept = {key: value for key, value in custom.items() if _is_for(key, names, decays)}
-        paramwise.update(custom_keys=kept) if kept else None
+        paramwise |= dict(custom_keys=kept) if kept else {}
     if has_decay:
         paramwise.update({k: v for k, v in suited.get('paramwise_cfg', {}).items() if k != 'custom_keys'})
     if decays:

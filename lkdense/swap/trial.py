@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+from collections.abc import Sequence
 
 import torch
 from mmengine.config import Config
@@ -112,21 +113,31 @@ def run(model: nn.Module, image: Tensor) -> None:
 def cost_table(before: Config, after: Config, size: tuple[int, int]) -> list[str]:
     """Return the lines of a table: parameters and multiply-adds of backbones and models, before and after."""
     lines = [f'{"":12} {"parameters":>24} {"GMAC at " + "x".join(map(str, size)):>24}']
-    models = [inner(build(cfg)) for cfg in (before, after)]
-    for name, parts, forward in (
-        ('backbone', [model.backbone for model in models], None),
-        ('whole model', models, whole_pass),
-    ):
-        parameters = [sum(p.numel() for p in part.parameters()) for part in parts]
-        try:
-            macs = [f'{compute_cost(part, size, forward).macs / 1e9:.2f}' for part in parts]
-        except Exception:  # some operators of mmcv run with values only, and some heads ask for more
-            macs = ['not counted', 'not counted']
-        lines.append(f'{name:12} {_arrow([f"{p / 1e6:.2f} M" for p in parameters])} {_arrow(macs)}')
+    costs = [_costs(cfg, size) for cfg in (before, after)]
+    for part in ('backbone', 'whole model'):
+        parameters, macs = zip(*(cost[part] for cost in costs))
+        lines.append(f'{part:12} {_arrow(parameters)} {_arrow(macs)}')
     return lines
 
 
-def _arrow(pair: list[str]) -> str:
+def _costs(cfg: Config, size: tuple[int, int]) -> dict[str, tuple[str, str]]:
+    """Parameters and multiply-adds of the backbone and of the model, as far as they can be told."""
+    try:
+        model = inner(build(cfg))
+    except Exception:  # what any class of a host may raise
+        return dict.fromkeys(('backbone', 'whole model'), ('not built', 'not built'))
+    costs = {}
+    for name, part, forward in (('backbone', model.backbone, None), ('whole model', model, whole_pass)):
+        parameters = sum(parameter.numel() for parameter in part.parameters())
+        try:
+            macs = f'{compute_cost(part, size, forward).macs / 1e9:.2f}'
+        except Exception:  # some operators of mmcv run with values only, and some heads ask for more
+            macs = 'not counted'
+        costs[name] = f'{parameters / 1e6:.2f} M', macs
+    return costs
+
+
+def _arrow(pair: Sequence[str]) -> str:
     return f'{" -> ".join(dict.fromkeys(pair)):>24}'
 
 
