@@ -29,7 +29,10 @@ SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp')
 def build_model(cfg: Config) -> nn.Module:
     """Return the model of a config, in eval mode, before its weights are initialised."""
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
-        return revert_sync_batchnorm(MODELS.build(cfg.model)).eval()
+        model = revert_sync_batchnorm(MODELS.build(cfg.model))
+    # some models of the hosts return nothing from it
+    model.eval()
+    return model
 
 
 def load_model(cfg: Config, checkpoint: str | Path | None = None) -> nn.Module:

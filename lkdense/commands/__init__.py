@@ -29,6 +29,8 @@ COMMANDS = {
     'deploy': ('deploy', 'merge the parallel branches in a checkpoint'),
     'export': ('export', 'an ONNX graph of a segmentor or a backbone'),
     'completion': ('completion', 'what makes bash or zsh complete all this'),
+    'swap': ('swap', 'another backbone in a config of mmseg or mmdet'),
+    'swap-report': ('swap_report', 'the swap tried on all configs of mmseg and mmdet'),
 }
 
 

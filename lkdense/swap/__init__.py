@@ -1,0 +1,12 @@
+"""Another backbone in any config of mmsegmentation or mmdetection.
+
+Nothing is looked up in tables of backbones or heads: the old backbone is built and run for the strides and widths of
+its maps, ours for its own, and all that reads them is followed from there, a neck by running it too.
+"""
+
+from .pyramid import Maps, SwapError
+from .rewrite import Choices, Swap, read, swap_backbone
+from .text import written
+from .trial import cost_table, try_out
+
+__all__ = ['Choices', 'Maps', 'Swap', 'SwapError', 'cost_table', 'read', 'swap_backbone', 'try_out', 'written']

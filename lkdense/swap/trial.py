@@ -1,0 +1,158 @@
+"""Whether a model of mmseg or mmdet works: built, and run on a small image as in a test."""
+
+import copy
+import importlib
+from collections.abc import Sequence
+
+import torch
+from mmengine.config import Config
+from mmengine.structures import BaseDataElement, InstanceData
+from torch import Tensor, nn
+
+from ..analysis import compute_cost, whole_pass
+from ..loading import build_model
+from .pyramid import SwapError, first_line
+
+# sides of the image in pixels; some models have more queries than a small image has places, or strides that end it
+SIZES = (64, 256, 512)
+# of a sentence, and of each word of it
+TOKENS, TOKEN_WIDTH = 6, 768
+# proposals that detectors without a network for them get
+BOXES = ((8.0, 8.0, 60.0, 50.0), (20.0, 4.0, 40.0, 64.0))
+
+
+class TextStub(nn.Module):
+    """Random features in the place of a language model, which would be downloaded and reads no maps."""
+
+    def __init__(self):
+        super().__init__()
+        self.language_backbone = nn.Module()
+        self.language_backbone.body = nn.Module()
+        self.language_backbone.body.language_dim = TOKEN_WIDTH
+
+    def forward(self, captions: list[str]) -> dict[str, Tensor]:
+        """Return what mmdetection's language models return."""
+        shape = (len(captions), TOKENS)
+        features, mask = torch.randn(*shape, TOKEN_WIDTH), torch.ones(shape, dtype=torch.bool)
+        places = torch.arange(TOKENS).expand(shape)
+        attention = mask[:, None].expand(-1, TOKENS, -1)
+        return dict(embedded=features, hidden=features, masks=attention, position_ids=places, text_token_mask=mask)
+
+
+def try_out(cfg: Config) -> nn.Module:
+    """Build the model of ``cfg``, predict from one small image, and return the model.
+
+    Heads that help in training only get the maps too. Nothing is downloaded: see :class:`TextStub`.
+
+    Raises:
+        SwapError: it fails.
+    """
+    try:
+        model = build(cfg)
+        for size in SIZES:
+            try:
+                with torch.no_grad():
+                    run(model, torch.randn(1, 3, size, size))
+                return model
+            except (RuntimeError, AssertionError, IndexError):
+                if size == SIZES[-1]:
+                    raise
+    except Exception as error:  # what any class of a host may raise
+        raise SwapError('fails', first_line(error)) from error
+
+
+def build(cfg: Config) -> nn.Module:
+    """Return the model of ``cfg``, in eval mode, without anything that would be downloaded."""
+    cfg = copy.deepcopy(cfg)
+    if 'language_model' in cfg.model:
+        cfg.model.language_model = dict(type=f'{__package__}.trial.TextStub')
+    if cfg.model.get('teacher_ckpt'):
+        cfg.model.teacher_ckpt = None
+    return build_model(cfg)
+
+
+def parameters(model: dict, scope: str | None) -> tuple[str, ...]:
+    """Return the names of the parameters of a model's config; none, if it cannot be built."""
+    for device in ('meta', 'cpu'):
+        try:
+            with torch.device(device):
+                return tuple(
+                    name for name, _ in build(Config(dict(model=model, default_scope=scope))).named_parameters()
+                )
+        except Exception:  # what any class of a host may raise
+            continue
+    return ()
+
+
+def inner(model: nn.Module) -> nn.Module:
+    """Return the detector that a tracker or a teacher and its student go round, or the model itself."""
+    return getattr(model, 'detector', getattr(model, 'student', model))
+
+
+def run(model: nn.Module, image: Tensor) -> None:
+    """Predict from one image ``[1, 3, H, W]``."""
+    model = inner(model)
+    if hasattr(model, 'decode_head'):
+        model.predict(image, [_sample('mmseg', 'SegDataSample', image)])
+        heads = getattr(model, 'auxiliary_head', None)
+        maps = model.extract_feat(image)
+        for head in heads if isinstance(heads, nn.ModuleList) else [heads] if heads is not None else []:
+            head(maps)
+        return
+    sample = _sample('mmdet', 'DetDataSample', image)
+    sample.proposals = InstanceData(bboxes=torch.tensor(BOXES), scores=torch.ones(len(BOXES)))
+    sample.text, sample.tokens_positive = 'a shape .', -1
+    if hasattr(model, 'track_head'):
+        # a video of one frame
+        video = importlib.import_module('mmdet.structures').TrackDataSample(video_data_samples=[sample])
+        model.predict(image[None], [video], rescale=False)
+    else:
+        model.predict(image, [sample], rescale=False)
+
+
+def cost_table(before: Config, after: Config, size: tuple[int, int]) -> list[str]:
+    """Return the lines of a table: parameters and multiply-adds of backbones and models, before and after."""
+    lines = [f'{"":12} {"parameters":>24} {"GMAC at " + "x".join(map(str, size)):>24}']
+    costs = [_costs(cfg, size) for cfg in (before, after)]
+    for part in ('backbone', 'whole model'):
+        parameters, macs = zip(*(cost[part] for cost in costs))
+        lines.append(f'{part:12} {_arrow(parameters)} {_arrow(macs)}')
+    return lines
+
+
+def _costs(cfg: Config, size: tuple[int, int]) -> dict[str, tuple[str, str]]:
+    """Parameters and multiply-adds of the backbone and of the model, as far as they can be told."""
+    try:
+        model = inner(build(cfg))
+    except Exception:  # what any class of a host may raise
+        return dict.fromkeys(('backbone', 'whole model'), ('not built', 'not built'))
+    costs = {}
+    for name, part, forward in (('backbone', model.backbone, None), ('whole model', model, whole_pass)):
+        parameters = sum(parameter.numel() for parameter in part.parameters())
+        try:
+            macs = f'{compute_cost(part, size, forward).macs / 1e9:.2f}'
+        except Exception:  # some operators of mmcv run with values only, and some heads ask for more
+            macs = 'not counted'
+        costs[name] = f'{parameters / 1e6:.2f} M', macs
+    return costs
+
+
+def _arrow(pair: Sequence[str]) -> str:
+    return f'{" -> ".join(dict.fromkeys(pair)):>24}'
+
+
+def _sample(package: str, name: str, image: Tensor) -> BaseDataElement:
+    shape = tuple(image.shape[-2:])
+    metainfo = dict(
+        img_shape=shape,
+        ori_shape=shape,
+        pad_shape=shape,
+        batch_input_shape=shape,
+        padding_size=[0, 0, 0, 0],
+        border=[0.0, shape[0], 0.0, shape[1]],
+        scale_factor=(1.0, 1.0),
+        img_id=0,
+        flip=False,
+        flip_direction=None,
+    )
+    return getattr(importlib.import_module(f'{package}.structures'), name)(metainfo=metainfo)

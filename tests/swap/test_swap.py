@@ -1,0 +1,260 @@
+"""Shipped configs of each kind get another backbone: the new config is read back, built and run."""
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+
+from lkdense.commands import main
+from lkdense.swap import Choices, Maps, SwapError, read, swap_backbone, try_out, written
+from lkdense.swap.readers import dicts
+from lkdense.swap.recipe import names, recipe_for
+from lkdense.swap.survey import shipped
+from lkdense.swap.text import literal
+from lkdense.swap.trial import build
+
+pytestmark = pytest.mark.filterwarnings('ignore::UserWarning', 'ignore::FutureWarning')
+
+MMSEG, MMDET = shipped('mmseg')[0], shipped('mmdet')[0]
+# of slak_pico
+ALL = [83, 166, 332, 665]
+# a config, and what its readers expect afterwards
+CONFIGS = {
+    'upernet': (
+        MMSEG / 'upernet/upernet_r18_4xb4-80k_ade20k-512x512.py',
+        {'model.decode_head.in_channels': ALL, 'model.auxiliary_head.in_channels': 332, 'model.pretrained': None},
+    ),
+    'deeplabv3plus': (
+        MMSEG / 'deeplabv3plus/deeplabv3plus_r18-d8_4xb2-80k_cityscapes-512x1024.py',
+        {'model.decode_head.in_channels': 665, 'model.decode_head.c1_in_channels': 83},
+    ),
+    'ocrnet': (
+        MMSEG / 'ocrnet/ocrnet_hr18s_4xb2-40k_cityscapes-512x1024.py',
+        {'model.decode_head.0.in_channels': ALL, 'model.decode_head.1.in_channels': ALL},
+    ),
+    'fastfcn': (
+        MMSEG / 'fastfcn/fastfcn_r50-d32_jpu_psp_4xb2-80k_cityscapes-512x1024.py',
+        {
+            'model.backbone.out_indices': (1, 2, 3),
+            'model.neck.in_channels': (166, 332, 665),
+            'model.decode_head.in_channels': 2048,
+            'model.auxiliary_head.in_channels': 332,
+        },
+    ),
+    'knet': (
+        MMSEG / 'knet/knet-s3_r50-d8_pspnet_8xb2-adamw-80k_ade20k-512x512.py',
+        {
+            'model.decode_head.kernel_generate_head.in_channels': 665,
+            'model.decode_head.kernel_update_head.0.in_channels': 512,
+        },
+    ),
+    'mask2former': (
+        MMDET / 'mask2former/mask2former_r50_8xb2-lsj-50e_coco.py',
+        {'model.panoptic_head.in_channels': ALL, 'model.backbone.init_cfg': None},
+    ),
+    'mask_rcnn': (MMDET / 'mask_rcnn/mask-rcnn_r50-caffe_fpn_1x_coco.py', {'model.neck.in_channels': ALL}),
+    'cascade_rcnn': (MMDET / 'cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py', {'model.neck.in_channels': ALL}),
+    'faster_rcnn_dc5': (
+        MMDET / 'faster_rcnn/faster-rcnn_r50-caffe-dc5_1x_coco.py',
+        {
+            'model.backbone.out_indices': (2,),
+            'model.rpn_head.in_channels': 332,
+            'model.roi_head.bbox_roi_extractor.out_channels': 332,
+            'model.roi_head.bbox_head.in_channels': 332,
+        },
+    ),
+    'retinanet': (
+        MMDET / 'retinanet/retinanet_r50_fpn_1x_coco.py',
+        {'model.neck.in_channels': ALL, 'model.neck.start_level': 1},
+    ),
+    'deformable_detr': (
+        MMDET / 'deformable_detr/deformable-detr_r50_16xb2-50e_coco.py',
+        {'model.backbone.out_indices': (1, 2, 3), 'model.neck.in_channels': [166, 332, 665]},
+    ),
+    'yolov3': (
+        MMDET / 'yolo/yolov3_d53_8xb8-320-273e_coco.py',
+        {'model.backbone.out_indices': (1, 2, 3), 'model.neck.in_channels': [665, 332, 166]},
+    ),
+    'soft_teacher': (
+        MMDET / 'soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py',
+        {'model.detector.neck.in_channels': ALL, 'model.data_preprocessor.data_preprocessor.bgr_to_rgb': True},
+    ),
+}
+REFUSED = {
+    'unet': (MMSEG / 'unet/unet-s5-d16_fcn_4xb4-160k_cityscapes-512x1024.py', 'no pyramid', 'UNet yields maps'),
+    'plain vit': (MMSEG / 'vit/vit_vit-b16_mln_upernet_8xb2-80k_ade20k-512x512.py', 'no pyramid', '16, 16, 16, 16'),
+    'bisenet': (MMSEG / 'bisenetv1/bisenetv1_r18-d32_4xb4-160k_cityscapes-1024x1024.py', 'no pyramid', 'BiSeNetV1'),
+    'one fine map': (MMSEG / 'ddrnet/ddrnet_23-slim_in1k-pre_2xb6-120k_cityscapes-1024x1024.py', 'no pyramid', '8:'),
+    'hourglass': (MMDET / 'cornernet/cornernet_hourglass104_8xb6-210e-mstest_coco.py', 'no pyramid', 'strides 4, 4'),
+    'rfp': (MMDET / 'detectors/detectors_cascade-rcnn_r50_1x_coco.py', 'no pyramid', 'strides 1, 4, 8, 16, 32'),
+    'c4': (
+        MMDET / 'faster_rcnn/faster-rcnn_r50-caffe-c4_ms-1x_coco.py',
+        'a stage of the old backbone in a head',
+        'model.roi_head.shared_head is a ResLayer',
+    ),
+    'encoders': (MMSEG / 'san/san-vit-b16_coco-stuff164k-640x640.py', 'no backbone', 'MultimodalEncoderDecoder'),
+    'no model': (MMDET / 'common/ms_3x_coco.py', 'no model', 'no model'),
+}
+
+
+def swapped(path, name='slak_pico', **choices):
+    return swap_backbone(read(path), name, Choices(**choices))
+
+
+@pytest.mark.parametrize(('path', 'expected'), CONFIGS.values(), ids=CONFIGS)
+def test_swaps_and_runs(path, expected, tmp_path):
+    swap = swapped(path)
+    new = tmp_path / 'new.py'
+    new.write_text(written(str(path), swap.changes, 'A swap.'))
+    cfg = read(new)
+    assert cfg.to_dict() == swap.config
+    for key, value in expected.items():
+        found = cfg
+        for part in key.split('.'):
+            found = found[int(part)] if part.isdigit() else found.get(part)
+        assert found == value, key
+    holder = cfg.model.get('detector', cfg.model)
+    assert holder.backbone.type == 'lkdense.SLaK'
+    assert set(holder.backbone) <= {'type', 'arch', 'drop_path_rate', 'out_indices'}
+    assert cfg.get('load_from') is None
+    assert 'lkdense' not in str(cfg.get('custom_imports'))
+    try_out(cfg)
+
+
+@pytest.mark.parametrize(('path', 'kind', 'words'), REFUSED.values(), ids=REFUSED)
+def test_refuses_with_the_reason(path, kind, words):
+    with pytest.raises(SwapError, match=words) as caught:
+        swapped(path)
+    assert caught.value.kind == kind
+
+
+def test_every_backbone_of_ours_has_a_recipe_and_goes_in():
+    assert {'slak_t', 'slak_b', 'replknet_31b', 'replknet_xl', 'convnext_t', 'unireplknet_s', 'slak_pico'} <= set(
+        names()
+    )
+    for name in names():
+        for scope in ('mmseg', 'mmdet'):
+            assert recipe_for(name, scope).backbone['type'].startswith('lkdense.')
+    with pytest.raises(SwapError, match='slak_t, slak_s'):
+        recipe_for('slak_huge', 'mmseg')
+
+
+def test_training_is_as_in_our_recipes():
+    swap = swapped(CONFIGS['mask_rcnn'][0], 'slak_t', checkpoint='slak.pth')
+    cfg = Config(swap.config)
+    assert cfg.model.backbone == dict(
+        type='lkdense.SLaK',
+        arch='tiny',
+        drop_path_rate=0.4,
+        init_cfg=dict(type='Pretrained', checkpoint='slak.pth'),
+    )
+    assert cfg.optim_wrapper.optimizer == dict(type='AdamW', lr=2e-4, betas=(0.9, 0.999), weight_decay=0.05)
+    assert cfg.optim_wrapper.paramwise_cfg == dict(decay_type='layer_wise', decay_rate=0.7)
+    assert cfg.auto_scale_lr.base_batch_size == 16
+    # the old one was of Caffe's kind
+    assert cfg.model.data_preprocessor.bgr_to_rgb is True
+    assert cfg.model.data_preprocessor.std == [58.395, 57.12, 57.375]
+    rates = {group['lr'] for group in build_optim_wrapper(build(cfg), cfg.optim_wrapper).optimizer.param_groups}
+    assert max(rates) == 2e-4
+    assert min(rates) < 1e-4
+
+
+def test_an_adamw_keeps_its_rates_and_loses_what_was_about_the_old_backbone():
+    before = read(MMSEG / 'mask2former/mask2former_swin-t_8xb2-90k_cityscapes-512x1024.py')
+    after = swap_backbone(before, 'slak_t').config['optim_wrapper']
+    assert after['optimizer'] == before.optim_wrapper.optimizer
+    assert after['constructor'] == 'lkdense.LayerDecayOptimWrapperConstructor'
+    assert after['paramwise_cfg']['decay_rate'] == 0.9
+    keys = before.optim_wrapper.paramwise_cfg.custom_keys
+    assert 'relative_position_bias_table' in keys
+    assert 'backbone.stages.0.blocks.0.norm' in keys
+    assert set(after['paramwise_cfg']['custom_keys']) == {'query_embed', 'query_feat', 'level_embed', 'backbone.norm'}
+
+
+def test_a_backbone_without_layer_decay_leaves_the_slower_rate_of_the_whole_one():
+    after = swapped(CONFIGS['deformable_detr'][0], 'replknet_31b').config['optim_wrapper']
+    assert 'constructor' not in after
+    assert after['paramwise_cfg']['norm_decay_mult'] == 0
+    assert after['paramwise_cfg']['custom_keys']['backbone'] == dict(lr_mult=0.1)
+
+
+def test_the_user_may_choose():
+    path = CONFIGS['retinanet'][0]
+    swap = swapped(path, 'slak_t', keep_optimizer=True, drop_path_rate=0.1)
+    assert swap.config['optim_wrapper'] == read(path).optim_wrapper
+    assert swap.config['model']['backbone']['drop_path_rate'] == 0.1
+
+
+def test_a_width_that_cannot_be_told_is_asked_for(tmp_path):
+    path = tmp_path / 'odd.py'
+    path.write_text(f'_base_ = {str(CONFIGS["upernet"][0])!r}\nmodel = dict(auxiliary_head=dict(in_channels=99))')
+    with pytest.raises(SwapError, match=r'--set model\.auxiliary_head\.in_channels=') as caught:
+        swapped(path)
+    assert caught.value.kind == 'undecided'
+    swap = swapped(path, given={'model.auxiliary_head.in_channels': 332})
+    assert swap.config['model']['auxiliary_head']['in_channels'] == 332
+
+
+def test_a_backbone_that_is_not_installed_can_be_described(tmp_path):
+    path = tmp_path / 'absent.py'
+    path.write_text(f"""_base_ = {str(CONFIGS['upernet'][0])!r}
+custom_imports = dict(imports='absent.models', allow_failed_imports=False)
+model = dict(backbone=dict(_delete_=True, type='absent.Net'), decode_head=dict(in_channels=[96, 192, 384, 768]),
+             auxiliary_head=dict(in_channels=384))
+""")
+    with pytest.raises(SwapError, match=r'absent\.Net cannot be built.*--their-maps'):
+        swapped(path)
+    config = swapped(path, their_maps=Maps((4, 8, 16, 32), (96, 192, 384, 768))).config
+    assert config['model']['decode_head']['in_channels'] == ALL
+    assert config['custom_imports'] is None
+
+
+def test_dilation_that_is_lost_is_told():
+    notes = ' '.join(swapped(CONFIGS['deeplabv3plus'][0]).notes)
+    assert 'strides 4, 8, 8, 8, held back by dilation' in notes
+    assert 'of the new backbone at 4, 8, 16, 32' in notes
+
+
+def test_nothing_of_the_old_backbone_is_left():
+    config = swapped(MMDET / 'cityscapes/mask-rcnn_r50_fpn_1x_cityscapes.py').config
+    assert config['load_from'] is None
+    found = {key for part, _ in dicts(config['model'], 'model') for key in part}
+    assert not found & {'frozen_stages', 'norm_eval', 'style', 'depth'}
+    assert 'open-mmlab' not in str(config['model'])
+
+
+def test_the_command_writes_a_short_config_and_tells_the_cost(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path('mine.py').write_text(f'_base_ = {str(CONFIGS["upernet"][0])!r}\n')
+    main(['swap', 'mine.py', 'slak_pico', '--shape', '64', '64'])
+    told = capsys.readouterr().out
+    assert 'model.decode_head.in_channels: [64, 128, 256, 512] -> [83, 166, 332, 665]' in told
+    assert 'model.backbone: ' in told
+    assert 'note: the new backbone starts from random weights' in told
+    assert 'GMAC at 64x64' in told
+    text = Path('mine_slak_pico.py').read_text()
+    assert "_base_ = 'mine.py'" in text
+    assert "backbone=dict(_delete_=True, type='lkdense.SLaK', arch='pico', drop_path_rate=0.0)" in text
+    assert len(text.splitlines()) < 20
+    with pytest.raises(SystemExit, match=r'mine_slak_pico\.py is there already'):
+        main(['swap', 'mine.py', 'slak_pico'])
+
+
+@pytest.mark.parametrize(
+    'value',
+    [
+        1e-4,
+        'text',
+        (3,),
+        [],
+        {},
+        dict(a=[1, 2], b=dict(c=None, lambda_=0.5)),
+        {'backbone.norm': dict(lr_mult=0.1), 'lambda': 1},
+        dict(long=[dict(name='x' * 40, value=(1, 2, 3)) for _ in range(5)], other={'a b': ['y' * 60] * 3}),
+    ],
+)
+def test_what_is_written_is_what_was_meant(value):
+    text = literal(value, 0, 0)
+    assert eval(text) == value
+    assert max(map(len, text.splitlines())) <= 100
