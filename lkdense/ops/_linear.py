@@ -20,7 +20,10 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         weight: ``[D, C]``.
         bias: ``[D]``.
     """
-    return onednn_linear(x, weight, bias) if _suits_onednn(x, weight) else F.linear(x, weight, bias)
+    if not _suits_onednn(x, weight):
+        return F.linear(x, weight, bias)
+    # of more than two dimensions the operator returns a view, which autograd would not let anyone overwrite
+    return onednn_linear(x.reshape(-1, x.shape[-1]), weight, bias).view(*x.shape[:-1], weight.shape[0])
 
 
 def _suits_onednn(x: Tensor, weight: Tensor) -> bool:
@@ -33,13 +36,13 @@ def _suits_onednn(x: Tensor, weight: Tensor) -> bool:
 
 @torch.library.custom_op('lkdense::onednn_linear', mutates_args=())
 def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Return ``x @ weight.T + bias`` for ``x`` ``[..., C]``, ``weight`` ``[D, C]`` and ``bias`` ``[D]``."""
+    """Return ``x @ weight.T + bias`` for ``x`` ``[P, C]``, ``weight`` ``[D, C]`` and ``bias`` ``[D]``."""
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, 'none', [], '')
 
 
 @onednn_linear.register_fake
 def _(x, weight, bias):
-    return x.new_empty(*x.shape[:-1], weight.shape[0])
+    return x.new_empty(len(x), weight.shape[0])
 
 
 def _save(ctx, inputs, output):
@@ -50,8 +53,8 @@ def _backward(ctx, grad):
     x, weight = ctx.saved_tensors
     return (
         onednn_linear(grad, weight.t(), None) if ctx.needs_input_grad[0] else None,
-        _weight_gradient(x.flatten(0, -2), grad.flatten(0, -2)) if ctx.needs_input_grad[1] else None,
-        grad.flatten(0, -2).sum(0) if ctx.needs_input_grad[2] else None,
+        _weight_gradient(x, grad) if ctx.needs_input_grad[1] else None,
+        grad.sum(0) if ctx.needs_input_grad[2] else None,
     )
 
 
