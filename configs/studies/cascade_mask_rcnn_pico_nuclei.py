@@ -19,4 +19,4 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=20),
     dict(type='MultiStepLR', gamma=0.1, milestones=[75], by_epoch=False, begin=0, end=100),
 ]
-default_hooks = dict(checkpoint=dict(interval=1, save_best=None, max_keep_ckpts=1))
+default_hooks = dict(checkpoint=dict(interval=1, save_best=None, max_keep_ckpts=2))

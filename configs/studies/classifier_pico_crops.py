@@ -19,5 +19,5 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=25),
     dict(type='CosineAnnealingLR', eta_min=1e-6, by_epoch=True, begin=0, end=4, convert_to_iter_based=True),
 ]
-default_hooks = dict(checkpoint=dict(interval=1, save_best=None, max_keep_ckpts=1))
+default_hooks = dict(checkpoint=dict(interval=1, save_best=None, max_keep_ckpts=2))
 custom_hooks = []

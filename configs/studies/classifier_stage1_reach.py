@@ -26,5 +26,5 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.05, by_epoch=False, begin=0, end=20),
     dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=20, end=100),
 ]
-default_hooks = dict(checkpoint=dict(interval=1, save_best=None, max_keep_ckpts=1))
+default_hooks = dict(checkpoint=dict(interval=1, save_best=None, max_keep_ckpts=2))
 custom_hooks = []

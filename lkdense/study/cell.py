@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -45,11 +46,14 @@ def run_cell(folder: str | Path, threads: int = 0) -> dict:
     if threads:
         torch.set_num_threads(threads)
     memory = _train(folder, threads)
+    if not _metrics(folder / 'work'):
+        # stopped between its last step and the end of its validation, which MMEngine does not repeat
+        shutil.rmtree(folder / 'work')
+        memory = _train(folder, threads)
+    if not (metrics := _metrics(folder / 'work')):
+        raise LaunchError(f'{folder.name}: its config has no validation that leaves one of {", ".join(METRICS)}')
     cell = json.loads((folder / CELL).read_text())
     scalars = _scalars(folder / 'work')
-    metrics = {key: value for line in scalars for key, value in line.items() if key.startswith(METRICS)}
-    if not metrics:
-        raise LaunchError(f'{folder.name}: trained, but no validation has left a metric in {folder / "work"}')
     losses = {line['step']: line['loss'] for line in scalars if 'loss' in line}
     times = sorted(line['time'] for line in scalars if 'loss' in line)
     sizes = cell['backbone']['kernel_sizes']
@@ -158,6 +162,11 @@ def _scalars(work: Path) -> list[dict]:
     """Return what MMEngine logged, of all tries, the oldest first."""
     files = sorted(work.glob('*/vis_data/scalars.json'))
     return [json.loads(line) for path in files for line in path.read_text().splitlines()]
+
+
+def _metrics(work: Path) -> dict:
+    """Return the metrics of the last validation."""
+    return {key: value for line in _scalars(work) for key, value in line.items() if key.startswith(METRICS)}
 
 
 def _cost(folder: Path) -> dict:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from mmengine.config import Config
@@ -84,7 +85,8 @@ def swap_backbone(cfg: Config, name: str, choices: Choices = AS_RECOMMENDED) -> 
         SwapError: it cannot be done, or the user has to say how.
     """
     scope = cfg.get('default_scope')
-    old = cfg.to_dict()
+    # what a config imports is left in it, and cannot be copied
+    old = {key: value for key, value in cfg.to_dict().items() if not isinstance(value, ModuleType)}
     new = deepcopy(old)
     model, path = _holder(new.get('model'))
     recipe = recipe_for(name, scope)
