@@ -110,7 +110,8 @@ def _holder(model: dict | None) -> tuple[dict, str]:
     if not model:
         raise SwapError('no model', 'the config has no model')
     for part, path in ((model, 'model'), (model.get('detector'), 'model.detector')):
-        if isinstance(part, dict) and isinstance(part.get('backbone'), dict):
+        # one without a type is built by another library, such as Detectron2
+        if isinstance(part, dict) and isinstance(part.get('backbone'), dict) and 'type' in part['backbone']:
             return part, path
     raise SwapError('no backbone', f'{model.get("type")} has no backbone of its own that could be replaced')
 
