@@ -75,20 +75,27 @@ IN_BLOCKS = {
     f'lkdense test upernet_slak_b_ade20k {FULL_SIZE}': (
         f'lkdense test upernet_slak_b_ade20k work_dirs/upernet_slak_b_ade20k/iter_1.pth --cfg-options {SMALL}'
     ),
+    # the config is the reader's and the checkpoint the authors'
+    'lkdense swap my_upernet_r50.py slak_t --checkpoint SLaK_tiny_checkpoint.pth -o my_upernet_slak_t.py': (
+        'lkdense swap configs/upernet_resnet_50_ade20k.py slak_t -o my_upernet_slak_t.py'
+    ),
 }
 IN_SENTENCES = {
     'lkdense --help': AS_IT_IS,
     'lkdense VERB --help': 'lkdense train --help',
     'lkdense completion bash': AS_IT_IS,
+    'lkdense swap': 'lkdense swap --help',
+    'lkdense study': 'lkdense study --help',
     # it would go on serving; tests/page has a browser look at the page
     'lkdense serve CONFIG CHECKPOINT': 'lkdense serve --help',
     # everything is there already, so that pip says what it would do without a network
     "pip install '.[mm]'": "pip install --dry-run --no-index --no-build-isolation '.[mm]'",
     # takes the environment of PYTHON, and 20 minutes
     'make .venv PYTHON=/path/to/python': f'make -n .venv PYTHON={sys.executable}',
-    # minutes each; CI runs the last two, tests/test_tools.py what the first does
+    # minutes each; CI runs the last two, tests/test_tools.py and tests/study what demo and study do
     'make demo': 'make -n demo',
     'make bench': 'make -n bench',
+    'make study': 'make -n study',
     'make test': 'make -n test',
     'make docs': 'make -n docs',
 }
