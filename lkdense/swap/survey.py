@@ -18,7 +18,7 @@ from mmengine.config import Config
 from .pyramid import SwapError
 from .rewrite import read, swap_backbone
 from .text import written
-from .trial import try_out
+from .trial import runs_to_heads, try_out
 
 SWAPPED = 'swapped'
 # what can come out, and what the page says of it; the first ones are about configs without a pyramid to replace
@@ -28,6 +28,7 @@ OUTCOMES = {
     'no pyramid': 'the backbone yields no pyramid',
     'unreadable': 'the config cannot be read, with lkdense or without',
     SWAPPED: 'swapped, built and run',
+    'heads fail too': 'swapped, built and run up to the heads, which fail here with their own backbone, too',
     'fails too': 'the model fails here with its own backbone, too',
     'not to be run': 'the backbone or neck cannot be built here',
     'a stage of the old backbone in a head': 'a head contains a stage of the old backbone (`shared_head`)',
@@ -143,7 +144,7 @@ def _tried(cfg: Config, new: Config) -> tuple[str, str]:
         try:
             try_out(cfg)
         except SwapError:
-            return 'fails too', str(error)
+            return ('heads fail too' if runs_to_heads(new) else 'fails too'), str(error)
         return error.kind, str(error)
     return SWAPPED, ''
 
@@ -186,13 +187,21 @@ def _version(package: str) -> str:
 
 
 def _summary(rows: Sequence[Row], packages: Sequence[str]) -> list[str]:
-    lines = ['| | configs | yield a pyramid | of these, swapped and run | of those that run with their own backbone |']
-    lines.append('|---|---|---|---|---|')
+    lines = [
+        '| | configs | yield a pyramid | of these, swapped and run | or run as far as with their own backbone | '
+        'swapped and run, of those that run with their own backbone |'
+    ]
+    lines.append('|---|---|---|---|---|---|')
     for name, part in (*((p, [row for row in rows if row.package == p]) for p in packages), ('all', rows)):
         pyramids = [row for row in part if row.outcome not in WITHOUT_PYRAMID]
         swapped = sum(row.outcome == SWAPPED for row in part)
-        runnable = len(pyramids) - sum(row.outcome in ('fails too', 'not to be run') for row in pyramids)
-        shares = [f'{swapped} ({swapped / max(whole, 1):.1%})' for whole in (len(pyramids), runnable)]
+        as_far = swapped + sum(row.outcome == 'heads fail too' for row in part)
+        failing = ('heads fail too', 'fails too', 'not to be run')
+        runnable = len(pyramids) - sum(row.outcome in failing for row in pyramids)
+        shares = [
+            f'{count} ({count / max(whole, 1):.1%})'
+            for count, whole in ((swapped, len(pyramids)), (as_far, len(pyramids)), (swapped, runnable))
+        ]
         lines.append(f'| {name} | {len(part)} | {len(pyramids)} | {" | ".join(shares)} of {runnable} |')
     return lines
 

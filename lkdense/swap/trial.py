@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..analysis import compute_cost, whole_pass
 from ..loading import build_model
 from .pyramid import SwapError, first_line
+from .readers import dicts
 
 # sides of the image in pixels; some models have more queries than a small image has places, or strides that end it
 SIZES = (64, 256, 512)
@@ -61,6 +62,16 @@ def try_out(cfg: Config) -> nn.Module:
         raise SwapError('fails', first_line(error)) from error
 
 
+def runs_to_heads(cfg: Config) -> bool:
+    """Whether the model of ``cfg`` is built, and its backbone and neck run."""
+    try:
+        with torch.no_grad():
+            inner(build(cfg)).extract_feat(torch.randn(1, 3, SIZES[1], SIZES[1]))
+    except Exception:  # what any class of a host may raise
+        return False
+    return True
+
+
 def build(cfg: Config) -> nn.Module:
     """Return the model of ``cfg``, in eval mode, without anything that would be downloaded."""
     cfg = copy.deepcopy(cfg)
@@ -68,6 +79,12 @@ def build(cfg: Config) -> nn.Module:
         cfg.model.language_model = dict(type=f'{__package__}.trial.TextStub')
     if cfg.model.get('teacher_ckpt'):
         cfg.model.teacher_ckpt = None
+    for part, _ in dicts(cfg.model, 'model'):
+        # both are for training: recomputed layers, which take fairscale, and statistics of several processes
+        if 'num_cp' in part:
+            part['num_cp'] = 0
+        if part.get('type') == 'MMSyncBN':
+            part['type'] = 'BN'
     return build_model(cfg)
 
 
@@ -100,7 +117,8 @@ def run(model: nn.Module, image: Tensor) -> None:
             head(maps)
         return
     sample = _sample('mmdet', 'DetDataSample', image)
-    sample.proposals = InstanceData(bboxes=torch.tensor(BOXES), scores=torch.ones(len(BOXES)))
+    if not getattr(model, 'with_rpn', False):
+        sample.proposals = InstanceData(bboxes=torch.tensor(BOXES), scores=torch.ones(len(BOXES)))
     sample.text, sample.tokens_positive = 'a shape .', -1
     if hasattr(model, 'track_head'):
         # a video of one frame
