@@ -39,13 +39,18 @@ def test_every_config_has_a_row_and_alike_models_are_run_once(configs, monkeypat
     assert [row.config for row in survey('mmseg', 'slak_pico', rows[:3])] == ['unet.py']
 
 
-@pytest.mark.parametrize(('needle', 'outcome'), [('lkdense', 'fails'), ('', 'fails too')])
-def test_what_fails_with_its_own_backbone_too_is_told_apart(needle, outcome, configs, monkeypatch):
+@pytest.mark.parametrize(
+    ('needle', 'to_heads', 'outcome'),
+    [('lkdense', True, 'fails'), ('', True, 'heads fail too'), ('', False, 'fails too')],
+)
+def test_what_fails_with_its_own_backbone_too_is_told_apart(needle, to_heads, outcome, configs, monkeypatch):
     def fail(cfg):
         if needle in cfg.model.backbone.type:
             raise module.SwapError('fails', 'it fails')
 
     monkeypatch.setattr(module, 'try_out', fail)
+    if not to_heads:
+        monkeypatch.setattr('lkdense.swap.trial.build', fail)
     assert next(survey('mmseg', 'slak_pico', [])).outcome == outcome
 
 
@@ -67,4 +72,8 @@ def test_the_committed_report_is_whole_and_says_what_its_rows_say():
     pyramids = [row for row in rows if row.outcome not in WITHOUT_PYRAMID]
     swapped = sum(row.outcome == SWAPPED for row in rows)
     assert f'| all | {len(rows)} | {len(pyramids)} | {swapped} ' in (DOCS / 'swap_report.md').read_text()
-    assert swapped >= 0.9 * len(pyramids)
+    # of all with a pyramid nine in ten run as far as with their own backbone; of those that can run here, nearly all
+    as_far = swapped + sum(row.outcome == 'heads fail too' for row in rows)
+    runnable = [row for row in pyramids if row.outcome not in ('heads fail too', 'fails too', 'not to be run')]
+    assert as_far >= 0.9 * len(pyramids)
+    assert swapped >= 0.98 * len(runnable)
