@@ -197,7 +197,13 @@ def test_the_command_serves_until_interrupted(checkpoints, photo_path, tmp_path)
     config, checkpoint = next(iter(checkpoints.items()))
     command = [sys.executable, '-u', ROOT / 'tools/serve.py', config, checkpoint, '--images', photo_path.parent]
     child = subprocess.Popen(
-        [*map(str, command), '--port', '0'], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*map(str, command), '--port', '0'],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # what runs in the background of a shell ignores interrupts, and so do its children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     line = next(line for line in child.stdout if 'http://' in line)
     assert 'upernet_convnext_pico_ade20k' in line

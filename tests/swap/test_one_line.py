@@ -49,7 +49,7 @@ model = dict(
         'coco',
         """
 train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False, dataset=dict(
-    metainfo=dict(classes=('disk', 'square')), ann_file='annotations/instances_train2017.json'))
+    ann_file='annotations/instances_train2017.json'))
 model = dict(
     backbone=dict(_delete_=True, type='lkdense.SLaK', arch='pico'),
     neck=dict(in_channels=[83, 166, 332, 665]))
