@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import re
 import signal
 import tempfile
 from collections import defaultdict
@@ -132,7 +133,9 @@ def _row(package: str, folder: Path, config: str, backbone: str, outcomes: dict)
                 outcome, detail = _tried(cfg, read(new))
     except SwapError as error:
         outcome, detail = error.kind, str(error)
-    return Row(package, config, their_type, outcome, detail.replace(str(folder), 'configs'), model)
+    # folders of the machine on which something was built or tried tell nothing
+    detail = re.sub(r'(?<![\w.])/(?:[\w.+-]+/)+', '', detail.replace(str(folder), 'configs'))
+    return Row(package, config, their_type, outcome, detail, model)
 
 
 def _tried(cfg: Config, new: Config) -> tuple[str, str]:
