@@ -3,7 +3,9 @@
 import fcntl
 import json
 import os
+import platform
 import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -50,29 +52,7 @@ def run_cell(folder: str | Path, threads: int = 0) -> dict:
         # stopped between its last step and the end of its validation, which MMEngine does not repeat
         shutil.rmtree(folder / 'work')
         memory = _train(folder, threads)
-    if not (metrics := _metrics(folder / 'work')):
-        raise LaunchError(f'{folder.name}: its config has no validation that leaves one of {", ".join(METRICS)}')
-    cell = json.loads((folder / CELL).read_text())
-    scalars = _scalars(folder / 'work')
-    losses = {line['step']: line['loss'] for line in scalars if 'loss' in line}
-    times = sorted(line['time'] for line in scalars if 'loss' in line)
-    sizes = cell['backbone']['kernel_sizes']
-    result = {
-        **{key: cell[key] for key in ('name', 'family', 'kernel', 'head', 'distance', 'seed', 'chance')},
-        'task': cell['kind'],
-        'data': cell['task'],
-        'size': cell['size'],
-        'kernel_sizes': sizes,
-        'reach': max(max(size) if isinstance(size, list) else size for size in sizes),
-        'strips': cell['backbone'].get('decompose', False),
-        'metrics': metrics,
-        'curve': sorted(losses.items()),
-        'seconds_per_iteration': times[len(times) // 2],
-        'memory_mib': memory,
-        'threads': threads,
-        **_cost(folder),
-        'erf': _erf(folder, cell['erf']) if cell['erf'] else [],
-    }
+    result = _result(folder, threads, memory)
     partial = folder / f'.{RESULT}'
     partial.write_text(json.dumps(result, indent=1) + '\n')
     partial.rename(folder / RESULT)
@@ -94,28 +74,25 @@ def read_results(folder: Path) -> dict:
     if not (folder / STUDY).is_file():
         raise LaunchError(f'there is no plan in {folder}: lkdense study plan STUDY --out {folder}')
     study = json.loads((folder / STUDY).read_text())
-    done = sorted((path for path in (folder / 'cells').glob(f'*/{RESULT}')), key=lambda path: path.parent.name)
+    done = sorted((folder / 'cells').glob(f'*/{RESULT}'), key=lambda path: path.parent.name)
+    results = [json.loads(path.read_text()) for path in done]
     return {
         'study': folder.name,
         'title': study['title'],
         'upstream': _upstream(study),
         'recipe': study.get('recipe', {}),
         'confounds': study.get('confounds', []),
-        'machine': machine(),
-        'results': [json.loads(path.read_text()) for path in done],
+        'machine': results[-1]['machine'] if results else machine(),
+        'results': results,
     }
 
 
 def machine() -> dict:
     """Return what the figures of a study were measured on."""
-    cpu = next(
-        (
-            line.partition(':')[2].strip()
-            for line in Path('/proc/cpuinfo').read_text().splitlines()
-            if line.startswith('model name')
-        ),
-        'unknown CPU',
-    )
+    about = Path('/proc/cpuinfo')
+    lines = about.read_text().splitlines() if about.exists() else []
+    names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
+    cpu = names[0] if names else platform.processor()
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f'{cpu}, {os.cpu_count()} cores, no GPU'
     return {'device': device, 'torch': torch.__version__, 'date': time.strftime('%Y-%m-%d')}
 
@@ -162,6 +139,31 @@ def _scalars(work: Path) -> list[dict]:
     """Return what MMEngine logged, of all tries, the oldest first."""
     files = sorted(work.glob('*/vis_data/scalars.json'))
     return [json.loads(line) for path in files for line in path.read_text().splitlines()]
+
+
+def _result(folder: Path, threads: int, memory: float) -> dict:
+    """Return what came of a training: its logged figures, the cost of its model, and its receptive field."""
+    if not (metrics := _metrics(folder / 'work')):
+        raise LaunchError(f'{folder.name}: its config has no validation that leaves one of {", ".join(METRICS)}')
+    cell = json.loads((folder / CELL).read_text())
+    steps = [line for line in _scalars(folder / 'work') if 'loss' in line]
+    sizes = cell['backbone']['kernel_sizes']
+    return {
+        **{key: cell[key] for key in ('name', 'family', 'kernel', 'head', 'distance', 'seed', 'chance', 'size')},
+        'task': cell['kind'],
+        'data': cell['task'],
+        'kernel_sizes': sizes,
+        'reach': max(max(size) if isinstance(size, list) else size for size in sizes),
+        'strips': cell['backbone'].get('decompose', False),
+        'metrics': metrics,
+        'curve': sorted({line['step']: line['loss'] for line in steps}.items()),
+        'seconds_per_iteration': statistics.median(line['time'] for line in steps),
+        'memory_mib': memory,
+        'threads': threads,
+        'machine': machine(),
+        **_cost(folder),
+        'erf': _erf(folder, cell['erf']) if cell['erf'] else [],
+    }
 
 
 def _metrics(work: Path) -> dict:
