@@ -6,9 +6,9 @@ slices, which with their spectra stay in the cache and bound the memory. Of a ke
 that some pixel meets are looked at. Everything below float64 is computed in float32.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
-from itertools import product
+from itertools import chain, product
 from typing import NamedTuple
 
 import torch
@@ -126,8 +126,9 @@ def _convolve(x: Tensor, weights: Sequence[Tensor], bias: Tensor | None, keep_sp
     met = [_within_reach(weight, x.shape[2:]) for weight in weights]
     kernel = [max(weight.shape[dim] for weight in met) for dim in (2, 3)]
     plan = Plan(x.shape[2:], kernel)
-    kept = _kept_factors(weights, met, kernel, plan.period) if keep_spectrum else None
-    for part in _slices(x, plan.period):
+    parts = _slices(x, plan.period)
+    kept = _kept_factors(weights, met, kernel, plan.period, parts) if keep_spectrum and parts else None
+    for part in parts:
         factors = _factors([w[part] for w in met], kernel, plan.period) if kept is None else kept[part]
         for tile in plan.tiles:
             spectrum = _spectrum(x[:, part], tile.source, plan.period, tile.offset)
@@ -168,25 +169,34 @@ _kept = WeakTensorKeyDictionary()
 
 
 def _kept_factors(
-    weights: Sequence[Tensor], met: Sequence[Tensor], kernel: Sequence[int], period: Sequence[int]
+    weights: Sequence[Tensor],
+    met: Sequence[Tensor],
+    kernel: Sequence[int],
+    period: Sequence[int],
+    parts: Sequence[slice],
 ) -> Tensor:
     """Return the factors of the taps ``met`` of ``weights``, computed where those have changed."""
     known = _kept.get(weights[0])
     # compared by value: what writes through `.data`, as averaging of weights does, leaves no other trace
     if known is None or known[0] != (kernel, period) or not all(map(torch.equal, known[1], weights)):
-        factors = _factors([weight.detach() for weight in met], kernel, period)
+        # slice by slice: padded kernels of all channels at once would be what needs most memory in a whole network
+        found = (_factors([weight.detach()[part] for weight in met], kernel, period) for part in parts)
+        first = next(found)
+        factors = first.new_empty(len(weights[0]), *first.shape[1:])
+        for part, some in zip(parts, chain([first], found)):
+            factors[part] = some
         known = (kernel, period), [weight.detach().clone() for weight in weights], factors
         _kept[weights[0]] = known
     return known[2]
 
 
-def _slices(x: Tensor, period: Sequence[int]) -> Iterator[slice]:
+def _slices(x: Tensor, period: Sequence[int]) -> list[slice]:
     budget = SLICE_BYTES if x.device.type == 'cpu' else SLICE_BYTES_GPU
     step = max(1, budget // (max(x.shape[0], 1) * period[0] * period[1] * 4))
     if x.stride(1) == 1:
         step = -(-step // LINE) * LINE
     channels = x.shape[1] if x.numel() else 0
-    return (slice(start, start + step) for start in range(0, channels, step))
+    return [slice(start, start + step) for start in range(0, channels, step)]
 
 
 @cache
