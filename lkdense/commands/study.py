@@ -52,7 +52,11 @@ def run_study(args: argparse.Namespace) -> None:
     folders = sorted((path.parent for path in args.folder.glob('cells/*/config.py')), key=_first_seeds_first)
     if not folders:
         raise LaunchError(f'there is no plan in {args.folder}: lkdense study plan STUDY --out {args.folder}')
+    if args.jobs < 1:
+        raise LaunchError(f'--jobs must be at least 1, got {args.jobs}')
     folders = [folder for folder in folders if args.only in folder.name]
+    if not folders:
+        raise LaunchError(f'--only: no cell of {args.folder} has {args.only!r} in its name')
     waiting = [folder for folder in folders if not is_done(folder)]
     print(f'{len(folders)} cells, {len(folders) - len(waiting)} of them done')
     failed = []

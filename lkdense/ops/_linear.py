@@ -1,7 +1,7 @@
 """A linear layer, on a CPU through oneDNN: the product and both of its gradients.
 
 For float32 PyTorch gives matrix products to MKL, which on AMD's processors uses half of AVX-512 (100 GFLOP/s a core
-where oneDNN does 200), and only convolutions to oneDNN, whose weight gradient of a 1 x 1 convolution takes up to three
+where oneDNN does 200), and only convolutions to oneDNN, whose weight gradient of a 1 x 1 convolution takes 1.2 to 4
 times what the product does. The operator called here is the one that PyTorch's compiler puts in place of linear layers.
 """
 

@@ -23,6 +23,8 @@ RESULT = 'result.json'
 SHOWN = 15
 # what tells a metric from a loss in MMEngine's scalars
 METRICS = ('mIoU', 'mAcc', 'aAcc', 'accuracy/top1', 'coco/')
+# height and width in pixels for which costs are counted where a config's model does not fix the size of its images
+COST_SIZE = (256, 256)
 # what this process waits for
 _trainings: set[subprocess.Popen] = set()
 
@@ -172,16 +174,11 @@ def _metrics(work: Path) -> dict:
 
 
 def _cost(folder: Path) -> dict:
+    """Return what the whole model costs for one image, and the size of that image."""
     cfg = read_config(str(folder / CONFIG))
-    model = build_model(cfg)
-    size = _image_size(cfg)
-    cost = compute_cost(model, size, whole_pass)
+    size = tuple((cfg.model.get('data_preprocessor') or {}).get('size') or COST_SIZE)
+    cost = compute_cost(build_model(cfg), size, whole_pass)
     return {'parameters': cost.parameters, 'macs': cost.macs, 'cost_size': list(size)}
-
-
-def _image_size(cfg) -> tuple[int, int]:
-    size = (cfg.model.get('data_preprocessor') or {}).get('size') or cfg.get('cost_size') or (256, 256)
-    return tuple(size)
 
 
 def _erf(folder: Path, how: dict) -> list[dict]:

@@ -177,7 +177,11 @@ def cell_config(cell: Cell, folder: Path) -> Config:
 def _filled(value: Any, fill: Mapping[str, Any]) -> Any:
     """Put ``{distance}`` and ``{data}`` into every text of an option."""
     if isinstance(value, str):
-        return value.format(**fill)
+        try:
+            return value.format(**fill)
+        except (KeyError, IndexError, ValueError):
+            known = ', '.join(f'{{{name}}}' for name in fill)
+            raise LaunchError(f'braces in an option stand for {known}, got {value!r}') from None
     if isinstance(value, list):
         return [_filled(part, fill) for part in value]
     if isinstance(value, dict):

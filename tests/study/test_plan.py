@@ -123,6 +123,12 @@ def test_data_that_cannot_be_made_is_said(study, tmp_path):
         write_plan(study, tmp_path)
 
 
+def test_braces_without_a_meaning_are_said(study, tmp_path):
+    study['tasks']['reach']['options']['val_dataloader.dataset.data_root'] = '{folder}/reach'
+    with pytest.raises(LaunchError, match=r"stand for \{distance\}, \{data\}, got '\{folder\}/reach'"):
+        write_plan(study, tmp_path)
+
+
 def test_a_config_that_is_not_there_is_said(study, tmp_path):
     study['tasks']['reach']['config'] = 'studies/fcn_stage1_reech'
     with pytest.raises(LaunchError, match='the nearest are studies/fcn_stage1_reach'):

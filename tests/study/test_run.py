@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lkdense.commands import main
 from lkdense.launch import LaunchError
 from lkdense.study import read_results, run_cell, run_here, run_in_cluster, write_plan
 
@@ -33,6 +34,7 @@ def folder(tmp_path):
                 config='studies/fcn_stage1_reach',
                 distances=[24],
                 chance=50.0,
+                erf=dict(images=str(tmp_path / 'two/data/reach/images/val'), count=1, size=[64, 96]),
                 options={
                     'train_dataloader.dataset.data_root': root,
                     'val_dataloader.dataset.data_root': root,
@@ -94,8 +96,34 @@ def test_goes_on_after_a_kill(folder):
         assert result['seconds_per_iteration'] > 0
         assert result['memory_mib'] > 100
         assert result['cost_size'] == [128, 128]
+        # four shares each with random and with trained weights
+        assert [area['trained'] for area in result['erf']] == [False] * 4 + [True] * 4
+        assert all(0 < area['ratio'] <= 1 for area in result['erf'])
     # one kernel of 13x13 in place of one of 7x7, on 16 channels; the other stages are smaller
     assert results[0]['parameters'] - results[1]['parameters'] == (13**2 - 7**2) * (16 + 3 * 8)
+
+
+def test_a_validation_that_was_stopped_is_made_up_for(folder):
+    cell = next((folder / 'cells').iterdir())
+    expected = run_cell(cell, threads=1)
+    # as if killed after the last step and before the end of the validation
+    (cell / 'result.json').unlink()
+    (log,) = cell.glob('work/*/vis_data/scalars.json')
+    steps = [line for line in log.read_text().splitlines() if 'aAcc' not in line]
+    assert len(steps) == ITERATIONS
+    log.write_text('\n'.join(steps) + '\n')
+    found = run_cell(cell, threads=1)
+    assert found['metrics'] == expected['metrics']
+    assert found['curve'] == expected['curve']
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [(['--jobs', '0'], '--jobs must be at least 1, got 0'), (['--only', 'k99'], "has 'k99' in its name")],
+)
+def test_options_that_cannot_be_are_said(options, message, folder):
+    with pytest.raises(SystemExit, match=message):
+        main(['study', 'run', str(folder), *options])
 
 
 def test_a_cell_that_fails_is_told_and_stops_no_other(folder):
