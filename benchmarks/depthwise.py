@@ -4,10 +4,12 @@ Example: python benchmarks/depthwise.py --out benchmarks/results
 On a CPU: float32, one image forward, two images for the gradients. On a GPU: the batches below, three dtypes, with two
 more to compare with: cuFFT, which is what `fft` runs there, and a plain kernel without tensor cores, `fma`.
 `TRITON_INTERPRET=1 python benchmarks/depthwise.py --dry-run` takes the GPU's way through tiny shapes on a CPU.
-Writes a table in JSON and a plot, and prints milliseconds, medians.
+The backends of one shape take turns, so that all of them meet the same state of the machine, and none finds its maps in
+the cache. Writes a table in JSON and a plot, and prints milliseconds, medians.
 """
 
 import argparse
+import ctypes
 import datetime
 import json
 import platform
@@ -15,7 +17,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cache
-from itertools import product
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -50,8 +51,11 @@ GPU_KERNELS = [(31, 31), (51, 5), (5, 51), (13, 13), (7, 7), (51, 51)]
 DRY_SIZES, DRY_KERNELS = [(1, 2, 6, 10)], [(5, 3)]
 LAYOUTS = {'contiguous': torch.contiguous_format, 'channels_last': torch.channels_last}
 PASSES = ('forward', 'input gradient', 'weight gradient')
+# what is compared as one: a backend is chosen for both gradients
+CHOICES = {'forward': ('forward',), 'both gradients': ('input gradient', 'weight gradient')}
 CHECKED_CHANNELS = 4  # compared with float64; all of them would take minutes
 SECONDS = 1.0  # of repetitions for one figure
+TURNS = 3, 30  # at least and at most
 # of the matrix product whose speed stands for what the machine can do
 MATRIX = {'cpu': 1024, 'cuda': 8192}
 
@@ -79,6 +83,7 @@ def main() -> None:
     device = torch.device('cpu' if args.dry_run else args.device)
     # float32 shall mean float32 for PyTorch as well
     torch.backends.cudnn.allow_tf32 = False
+    keep_memory()
     rows = []
     print(f'{machine(device)}\nmilliseconds: {", ".join(PASSES)}; * is the one that is chosen\n')
     for case in dry_cases() if args.dry_run else cases(device):
@@ -138,19 +143,23 @@ def measure(
     weight = (torch.randn(c, 1, kh, kw, device=device) / (kh * kw)).to(dtype)
     x = torch.randn(n_grad, c, h, w, device=device).to(dtype)
     grad = torch.randn(n_grad, c, h, w, device=device).to(dtype)
-    rows = []
+    runs, picked = {}, {}
     exact = results('eager', *(t[:, :CHECKED_CHANNELS].double() for t in (x, grad)), weight[:CHECKED_CHANNELS].double())
     for layout, memory_format in LAYOUTS.items():
-        chosen = choice(x.contiguous(memory_format=memory_format), weight)
         image, error = (t.contiguous(memory_format=memory_format) for t in (x, grad))
+        picked[layout] = choice(image, weight)
         for backend in compared(image, weight):
             check(backend, exact, image, error, weight)
-            ms = dict(zip(PASSES, (median_ms(run, device) for run in passes(backend, image, error, weight, n))))
-            picked = {which: name == backend for which, name in chosen.items()}
-            images = dict(zip(PASSES, (n, n_grad, n_grad)))
-            useful = {which: 2 * images[which] * c * h * w * kh * kw for which in PASSES}
-            share = {which: useful[which] / (1e-3 * ms[which] * limit(str(dtype), device)) for which in PASSES}
-            rows.append(Row((n, n_grad, c, h, w, kh, kw), str(dtype), layout, backend, ms, share, picked))
+            for which, run in zip(PASSES, passes(backend, image, error, weight, n)):
+                runs[layout, backend, which] = run
+    times = dict(zip(runs, medians_ms(list(runs.values()), device)))
+    rows = []
+    useful = {which: 2 * images * c * h * w * kh * kw for which, images in zip(PASSES, (n, n_grad, n_grad))}
+    for layout, backend in dict.fromkeys((layout, backend) for layout, backend, _ in runs):
+        ms = {which: times[layout, backend, which] for which in PASSES}
+        share = {which: useful[which] / (1e-3 * ms[which] * limit(str(dtype), device)) for which in PASSES}
+        chosen = {which: name == backend for which, name in picked[layout].items()}
+        rows.append(Row((n, n_grad, c, h, w, kh, kw), str(dtype), layout, backend, ms, share, chosen))
     return rows
 
 
@@ -159,7 +168,8 @@ def limit(dtype: str, device: torch.device) -> float:
     """Return the operations a second of a large product of square matrices."""
     size = MATRIX[device.type]
     matrix = torch.randn(size, size, device=device).to(getattr(torch, dtype.removeprefix('torch.')))
-    return 2 * size**3 / (1e-3 * median_ms(lambda: matrix @ matrix, device))
+    (ms,) = medians_ms([lambda: matrix @ matrix], device)
+    return 2 * size**3 / (1e-3 * ms)
 
 
 def choice(x: Tensor, weight: Tensor) -> dict[str, str]:
@@ -208,19 +218,31 @@ def passes(backend: str, x: Tensor, grad: Tensor, weight: Tensor, n: int) -> lis
     ]
 
 
-def median_ms(run: Callable, device: torch.device) -> float:
-    def timed() -> float:
+def medians_ms(runs: list[Callable], device: torch.device) -> list[float]:
+    """Return the median milliseconds of each, timed in turns."""
+
+    def timed(run: Callable) -> float:
         synchronize(device)
         started = time.perf_counter()
         run()
         synchronize(device)
         return 1e3 * (time.perf_counter() - started)
 
-    timed()  # warm-up
-    times = [timed()]
-    while len(times) < 3 or (sum(times) < 1e3 * SECONDS and len(times) < 30):
-        times.append(timed())
-    return sorted(times)[len(times) // 2]
+    for run in runs:  # warm-up
+        run()
+    times = [[] for _ in runs]
+    for turn in range(TURNS[1]):
+        for run, taken in zip(runs, times):
+            if turn < TURNS[0] or sum(taken) < 1e3 * SECONDS:
+                taken.append(timed(run))
+    return [sorted(taken)[len(taken) // 2] for taken in times]
+
+
+def keep_memory() -> None:
+    """Make the C library keep what is freed: pages fresh from the system cost more than many a convolution."""
+    if platform.libc_ver()[0] == 'glibc':
+        for option in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+            ctypes.CDLL(None).mallopt(option, 2**30)
 
 
 def synchronize(device: torch.device) -> None:
@@ -251,22 +273,22 @@ def reference(rows: list[Row], which: str, best: bool = False) -> float:
 
 
 def conclude(rows: list[Row]) -> None:
-    """Print where the choice was worst: against the best backend and against contiguous eager."""
+    """Print where the choice was worst, against the best backend and eager for maps of the same layout."""
     groups: dict[tuple, list[Row]] = {}
     for row in rows:
-        groups.setdefault((row.shape, row.dtype), []).append(row)
+        groups.setdefault((row.shape, row.dtype, row.layout), []).append(row)
     against_best, against_eager = [], []
-    for (shape, dtype), group in groups.items():
-        for row, which in product(group, PASSES):
-            if row.chosen[which]:
-                where = f'{shape[2:]} {dtype} {row.layout}'
-                rivals = [other for other in group if other.layout == row.layout]
-                against_best.append((row.ms[which] / min(r.ms[which] for r in rivals), f'{which} {where}'))
-                against_eager.append((row.ms[which] / reference(group, which), f'{which} {where}'))
+    for (shape, dtype, layout), group in groups.items():
+        for what, parts in CHOICES.items():
+            times = {row.backend: sum(row.ms[which] for which in parts) for row in group}
+            chosen = next(times[row.backend] for row in group if row.chosen[parts[0]])
+            where = f'{what} {shape[2:]} {dtype} {layout}'
+            against_best.append((chosen / min(times.values()), where))
+            against_eager.append((chosen / times['eager'], where))
     print()
-    for what, ratios in (('best backend', against_best), ('eager contiguous', against_eager)):
+    for what, ratios in (('the best backend', against_best), ('eager', against_eager)):
         worst = ', '.join(f'{ratio:.2f} ({where})' for ratio, where in sorted(ratios, reverse=True)[:3])
-        print(f'time of the choice over the {what}, worst: {worst}')
+        print(f'time of the choice over {what}, worst: {worst}')
 
 
 def machine(device: torch.device) -> str:

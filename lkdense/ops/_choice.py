@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ._cpu import WIDEST
 
-# kernels with fewer taps are no work worth a detour
-SMALL_KERNEL = 3 * 3
+# taps up to which PyTorch's own convolution is best in everything, its weight gradient included
+SMALL_KERNEL, SMALL_KERNEL_CHANNELS_LAST = 3 * 3, 5 * 5
 # of a padded pixel through spectra
 SPECTRA_CONTIGUOUS, SPECTRA_CHANNELS_LAST = 250, 370
 # of a pixel: turning the image round for a kernel that is wide and low, or to channels-last and back
@@ -28,7 +28,8 @@ def preference(x: Tensor, weight: Tensor) -> tuple[str, ...]:
     taps = weight.shape[2] * weight.shape[3]
     if x.device.type != 'cpu':
         return ('triton', 'eager') if taps > LARGE_KERNEL_GPU else ('eager',)
-    if taps <= SMALL_KERNEL:
+    small = SMALL_KERNEL_CHANNELS_LAST if channels_last(x) else SMALL_KERNEL
+    if taps <= small and x.dtype != torch.float16:  # for which PyTorch has no fast code on CPUs
         return ('eager',)
     if spectra_cost(x, weight.shape[2:]) < direct_cost(x, weight.shape[2:]):
         return 'fft', 'eager'

@@ -43,29 +43,9 @@ def direct_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return _like(x, result)
 
 
-@torch.library.custom_op('lkdense::direct_input_gradient', mutates_args=())
-def direct_input_gradient(grad: Tensor, weight: Tensor) -> Tensor:
-    """Return an input's gradient ``[N, C, H, W]`` from that of the output and the kernel ``[C, 1, kh, kw]``."""
-    height, width = weight.shape[2:]
-    if width > WIDEST:
-        return direct_conv(grad, weight.flip(2, 3), None)
-    padding = [height // 2, width // 2]
-    # of the image it takes the shape alone
-    error, one, zero = _widened(grad), [1, 1], [0, 0]
-    result, _, _ = torch.ops.aten.convolution_backward(
-        error, error, _widened(weight), None, one, padding, one, False, zero, grad.shape[1], [True, False, False]
-    )
-    return _like(grad, result)
-
-
 @direct_conv.register_fake
 def _(x, weight, bias):
     return torch.empty_like(x)
-
-
-@direct_input_gradient.register_fake
-def _(grad, weight):
-    return torch.empty_like(grad)
 
 
 def _conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -83,4 +63,4 @@ def _like(x: Tensor, result: Tensor) -> Tensor:
     return result if same else torch.empty_like(x).copy_(result)
 
 
-register_gradients(direct_conv, spectral_weight_gradient, direct_input_gradient)
+register_gradients(direct_conv, spectral_weight_gradient)

@@ -22,12 +22,6 @@ def strips_flops(x: tuple, vertical: tuple, horizontal: tuple, *_, **__) -> int:
     return conv_flops(x, vertical) + conv_flops(x, horizontal)
 
 
-@register_flop_formula(OPS.direct_input_gradient)
-def input_gradient_flops(grad: tuple, weight: tuple, *_, **__) -> int:
-    """As many as the convolution itself."""
-    return conv_flops(grad, weight)
-
-
 @register_flop_formula([OPS.spectral_weight_gradient, OPS.banded_weight_gradient])
 def weight_gradient_flops(x: tuple, grad: tuple, height: int, width: int, *_, **__) -> int:
     """As many as the convolution itself."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lkdense.ops import BACKENDS, _spectrum, depthwise, depthwise_conv2d, refusals, strips_conv2d
+from lkdense.ops import BACKENDS, _spectrum, chosen_backend, depthwise, depthwise_conv2d, refusals, strips_conv2d
 
 SHAPES = {  # N, C, H, W, kh, kw
     'square': (2, 3, 33, 47, 31, 31),
@@ -225,8 +225,30 @@ def test_compiles_without_graph_breaks(backend):
 
 def test_autocast_decides_the_dtype():
     x, weight, bias = tensors((1, 3, 8, 8, 5, 5))
+    compiled = torch.compile(depthwise_conv2d, fullgraph=True, backend='aot_eager')
     with torch.autocast('cpu', torch.bfloat16):
         assert depthwise_conv2d(x.bfloat16(), weight, bias).dtype == torch.bfloat16
+        assert compiled(x, weight, bias).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ('size', 'kernel', 'dtype', 'layout', 'expected'),
+    [
+        (128, (31, 31), torch.float32, 'contiguous', 'fft'),
+        (128, (51, 5), torch.float32, 'contiguous', 'cpu'),
+        (128, (5, 51), torch.float32, 'channels_last', 'cpu'),
+        (16, (13, 13), torch.float32, 'contiguous', 'cpu'),
+        (32, (5, 5), torch.float32, 'contiguous', 'cpu'),
+        (32, (5, 5), torch.float32, 'channels_last', 'eager'),
+        (32, (3, 3), torch.float32, 'contiguous', 'eager'),
+        (32, (3, 3), torch.float16, 'contiguous', 'cpu'),
+    ],
+)
+def test_the_choice_for_training_on_a_cpu(size, kernel, dtype, layout, expected):
+    x = torch.randn(1, 4, size, size).to(dtype)
+    if layout == 'channels_last':
+        x = x.contiguous(memory_format=torch.channels_last)
+    assert chosen_backend(x, torch.randn(4, 1, *kernel).to(dtype).requires_grad_()) == expected
 
 
 @pytest.mark.parametrize(
