@@ -10,6 +10,7 @@ help:
 	@echo 'make test-slow  all tests'
 	@echo 'make bench      time the depthwise convolution; ARGS="--shapes 31x31" goes to benchmarks/depthwise.py'
 	@echo 'make study      a small study of kernel sizes, with its report, in work_dirs/reach_small'
+	@echo 'make survey     try the swap on every config of mmseg and mmdet; ARGS=--again begins anew'
 	@echo 'make lint       ruff: rules and format'
 	@echo 'make docs       the pages, into build/docs; a broken link is an error'
 	@echo 'make .venv      the set-up only'
@@ -45,6 +46,11 @@ study: $(STAMP)
 	$(RUN) tools/kernel_study.py run work_dirs/reach_small --jobs 2
 	$(RUN) tools/kernel_study.py report work_dirs/reach_small
 
+# trackers need lap, GLIP transformers, in the version that mmdetection names
+survey: $(STAMP)
+	$(RUN) -m pip install --quiet --constraint .venv/constraints.txt lap transformers==4.53.3
+	$(RUN) tools/swap_report.py $(ARGS)
+
 lint: $(STAMP)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
@@ -52,4 +58,4 @@ lint: $(STAMP)
 docs: $(STAMP)
 	$(RUN) -m sphinx -W --keep-going -q docs build/docs
 
-.PHONY: help .venv demo test test-slow bench study lint docs
+.PHONY: help .venv demo test test-slow bench study survey lint docs

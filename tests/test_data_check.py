@@ -142,6 +142,7 @@ DETECTION = {
     'missing image': lambda data: first(data / 'coco/train2017').unlink(),
     'degenerate box': annotate(bbox=[10, 10, 0, 20]),
     'box outside': annotate(bbox=[50, 50, 40, 10]),
+    'degenerate outline': annotate(segmentation=[[10, 10, 20, 20]]),
     'label': annotate(category_id=12345),
     'size': shrink,
     'unreadable image': lambda data: first(data / 'coco/train2017').write_bytes(b'no image'),
@@ -177,6 +178,21 @@ def test_annotations_that_cannot_be_read(kind, check):
 def test_boxes_of_no_width(value, check):
     damage = annotate(bbox=[10, 10, float(value), 20])
     assert len(check('coco', damage)['degenerate box']) == 1
+
+
+@pytest.mark.parametrize(
+    ('outline', 'kind', 'words'),
+    [
+        ([[10, 10, 20, 20, 30, 30]], 'degenerate outline', '6 coordinates, area 0'),
+        ([[10, 10, 20, 20, 30, 10, 40]], 'degenerate outline', '7 coordinates'),
+        ([], 'degenerate outline', 'none'),
+        (dict(size=[32, 64], counts=[32 * 64]), 'size', 'a mask of 64 x 32'),
+        ([None], 'unreadable annotation', 'TypeError'),
+    ],
+)
+def test_outlines(outline, kind, words, check):
+    (fault,) = check('coco', annotate(segmentation=outline))[kind]
+    assert words in fault
 
 
 @pytest.mark.parametrize('layout', CONFIGS)

@@ -11,6 +11,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
 from ..launch import LaunchError
+from .mmpretrain import known_maps
 
 STRIDES = (4, 8, 16, 32)
 # where a backbone is run, on an image of how many pixels a side: on the meta device nothing is computed, but not all
@@ -18,6 +19,7 @@ STRIDES = (4, 8, 16, 32)
 ATTEMPTS = (('meta', 512), ('cpu', 128), ('cpu', 512))
 # two, so that a backbone which makes several images of one is noticed
 BATCH = 2
+CANNOT_RUN = 'not to be run'
 
 
 class SwapError(LaunchError):
@@ -39,10 +41,15 @@ def measure(backbone: dict, scope: str | None) -> Maps:
     """Return the maps of the backbone of a config: it is built and run, on the meta device if it can be.
 
     Raises:
-        SwapError: it cannot be built or run, or what it returns are not feature maps.
+        SwapError: it cannot be built or run and is not known either, or what it returns are not feature maps.
     """
-    # as bytes, because nothing can be remembered by a dict
-    return _measure(pickle.dumps(backbone), scope)
+    try:
+        # as bytes, because nothing can be remembered by a dict
+        return _measure(pickle.dumps(backbone), scope)
+    except SwapError as error:
+        if error.kind != CANNOT_RUN or (maps := known_maps(backbone)) is None:
+            raise
+    return Maps(*maps)
 
 
 def maps_after(neck: dict, maps: Maps, scope: str | None) -> Maps:
@@ -150,7 +157,7 @@ def _on_meta_or_cpu(run: Callable[[int], Any], who: str, hint: str = '') -> Any:
             raise
         except Exception as error:  # what any class of a host may raise
             failure = error
-    raise SwapError('not to be run', f'{who} cannot be built and run: {first_line(failure)}{hint}') from failure
+    raise SwapError(CANNOT_RUN, f'{who} cannot be built and run: {first_line(failure)}{hint}') from failure
 
 
 def first_line(error: Exception) -> str:

@@ -33,6 +33,7 @@ def follow(model: dict, path: str, old: Maps, new: Maps, scope: str | None, give
         old, new = maps_after(before, old, scope), maps_after(neck, new, scope)
     if old.widths == new.widths:
         return
+    _read_one_map(model.get('decode_head'), old, new)
     for key in model:
         if key.endswith('head') and not key.startswith('teacher'):
             for head, where in _parts(model, key, path):
@@ -53,6 +54,16 @@ def _parts(model: dict, key: str, path: str) -> list[tuple[dict, str]]:
     if isinstance(value, list | tuple):
         return [(part, f'{path}.{key}.{i}') for i, part in enumerate(value)]
     return [(value, f'{path}.{key}')] if value else []
+
+
+def _read_one_map(heads: Any, old: Maps, new: Maps) -> None:
+    """Let heads that go on from one another, as OCRNet's do, read the last one's map, if theirs now differ in size."""
+    if not isinstance(heads, list | tuple) or not all(isinstance(head.get('in_index', -1), int) for head in heads):
+        return
+    indices = [head.get('in_index', -1) for head in heads]
+    if len({old.strides[i] for i in indices}) == 1 < len({new.strides[i] for i in indices}):
+        for head in heads:
+            head.update(in_index=indices[-1], in_channels=old.widths[indices[-1]])
 
 
 def _rewire_head(head: dict, path: str, old: Maps, new: Maps, given: Mapping[str, Any]) -> None:

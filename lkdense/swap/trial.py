@@ -1,8 +1,14 @@
 """Whether a model of mmseg or mmdet works: built, and run on a small image as in a test."""
 
+import atexit
 import copy
 import importlib
+import shutil
+import tempfile
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from mmengine.config import Config
@@ -16,17 +22,26 @@ from .readers import dicts
 
 # sides of the image in pixels; some models have more queries than a small image has places, or strides that end it
 SIZES = (64, 256, 512)
-# of a sentence, and of each word of it
+# what detectors that read texts are asked for, with the place of its one phrase
+TEXT, PHRASES = 'a shape.', [[[0, 7]]]
+# of a text, and the width of each of them
 TOKENS, TOKEN_WIDTH = 6, 768
 # proposals that detectors without a network for them get
 BOXES = ((8.0, 8.0, 60.0, 50.0), (20.0, 4.0, 40.0, 64.0))
 
 
 class TextStub(nn.Module):
-    """Random features in the place of a language model, which would be downloaded and reads no maps."""
+    """Random features in the place of a language model, which would be downloaded and reads no maps.
 
-    def __init__(self):
+    Args:
+        use_sub_sentence_represent: as mmdetection's models have it: tokens attend to those of their own phrase.
+    """
+
+    pad_to_max = False
+
+    def __init__(self, use_sub_sentence_represent: bool = False):
         super().__init__()
+        self.by_phrases = use_sub_sentence_represent
         self.language_backbone = nn.Module()
         self.language_backbone.body = nn.Module()
         self.language_backbone.body.language_dim = TOKEN_WIDTH
@@ -35,9 +50,15 @@ class TextStub(nn.Module):
         """Return what mmdetection's language models return."""
         shape = (len(captions), TOKENS)
         features, mask = torch.randn(*shape, TOKEN_WIDTH), torch.ones(shape, dtype=torch.bool)
+        if not self.by_phrases:
+            return dict(embedded=features, hidden=features, masks=mask)
         places = torch.arange(TOKENS).expand(shape)
         attention = mask[:, None].expand(-1, TOKENS, -1)
         return dict(embedded=features, hidden=features, masks=attention, position_ids=places, text_token_mask=mask)
+
+    def tokenizer(self, captions: list[str], **_) -> SimpleNamespace:
+        """Return what tells the token of a character: as if each were one."""
+        return SimpleNamespace(char_to_token=lambda character: min(character, TOKENS - 1))
 
 
 def try_out(cfg: Config) -> nn.Module:
@@ -76,7 +97,8 @@ def build(cfg: Config) -> nn.Module:
     """Return the model of ``cfg``, in eval mode, without anything that would be downloaded."""
     cfg = copy.deepcopy(cfg)
     if 'language_model' in cfg.model:
-        cfg.model.language_model = dict(type=f'{__package__}.trial.TextStub')
+        by_phrases = cfg.model.language_model.get('use_sub_sentence_represent', False)
+        cfg.model.language_model = dict(type=f'{__package__}.trial.TextStub', use_sub_sentence_represent=by_phrases)
     if cfg.model.get('teacher_ckpt'):
         cfg.model.teacher_ckpt = None
     for part, _ in dicts(cfg.model, 'model'):
@@ -85,7 +107,18 @@ def build(cfg: Config) -> nn.Module:
             part['num_cp'] = 0
         if part.get('type') == 'MMSyncBN':
             part['type'] = 'BN'
+        if 'lang_model_name' in part:
+            part['lang_model_name'] = text_config()
     return build_model(cfg)
+
+
+@cache
+def text_config() -> str:
+    """Return a folder with the settings of BERT's base model, which heads for text read, else from the internet."""
+    folder = tempfile.mkdtemp(prefix='lkdense_')
+    atexit.register(shutil.rmtree, folder)
+    Path(folder, 'config.json').write_text('{"model_type": "bert"}')
+    return folder
 
 
 def parameters(model: dict, scope: str | None) -> tuple[str, ...]:
@@ -119,7 +152,7 @@ def run(model: nn.Module, image: Tensor) -> None:
     sample = _sample('mmdet', 'DetDataSample', image)
     if not getattr(model, 'with_rpn', False):
         sample.proposals = InstanceData(bboxes=torch.tensor(BOXES), scores=torch.ones(len(BOXES)))
-    sample.text, sample.tokens_positive = 'a shape .', -1
+    sample.text, sample.tokens_positive = TEXT, PHRASES
     if hasattr(model, 'track_head'):
         # a video of one frame
         video = importlib.import_module('mmdet.structures').TrackDataSample(video_data_samples=[sample])

@@ -8,11 +8,12 @@ from mmengine.optim import build_optim_wrapper
 
 from lkdense.commands import main
 from lkdense.swap import Choices, Maps, SwapError, read, swap_backbone, try_out, written
+from lkdense.swap.mmpretrain import known_maps
 from lkdense.swap.readers import dicts
 from lkdense.swap.recipe import names, recipe_for
 from lkdense.swap.survey import shipped
 from lkdense.swap.text import literal
-from lkdense.swap.trial import build
+from lkdense.swap.trial import TextStub, build
 
 pytestmark = pytest.mark.filterwarnings('ignore::UserWarning', 'ignore::FutureWarning')
 
@@ -33,6 +34,20 @@ CONFIGS = {
         MMSEG / 'ocrnet/ocrnet_hr18s_4xb2-40k_cityscapes-512x1024.py',
         {'model.decode_head.0.in_channels': ALL, 'model.decode_head.1.in_channels': ALL},
     ),
+    'ocrnet_dilated': (
+        MMSEG / 'ocrnet/ocrnet_r101-d8_4xb2-40k_cityscapes-512x1024.py',
+        {
+            'model.decode_head.0.in_channels': 665,
+            'model.decode_head.0.in_index': 3,
+            'model.decode_head.1.in_channels': 665,
+        },
+    ),
+    # mmpretrain, which has their backbones, is not installed
+    'convnext': (
+        MMSEG / 'convnext/convnext-tiny_upernet_8xb2-amp-160k_ade20k-512x512.py',
+        {'model.decode_head.in_channels': ALL, 'model.auxiliary_head.in_channels': 332, 'custom_imports': None},
+    ),
+    'poolformer': (MMSEG / 'poolformer/fpn_poolformer_s12_8xb4-40k_ade20k-512x512.py', {'model.neck.in_channels': ALL}),
     'fastfcn': (
         MMSEG / 'fastfcn/fastfcn_r50-d32_jpu_psp_4xb2-80k_cityscapes-512x1024.py',
         {
@@ -208,6 +223,37 @@ model = dict(backbone=dict(_delete_=True, type='absent.Net'), decode_head=dict(i
     config = swapped(path, their_maps=Maps((4, 8, 16, 32), (96, 192, 384, 768))).config
     assert config['model']['decode_head']['in_channels'] == ALL
     assert config['custom_imports'] is None
+
+
+@pytest.mark.parametrize(
+    ('change', 'widths'),
+    [
+        (dict(), (96, 192, 384, 768)),
+        (dict(out_indices=[1, 3]), (192, 768)),
+        (dict(type='mmpretrain.PoolFormer', arch='s12', out_indices=(0, 2, 4, 6)), (64, 128, 320, 512)),
+        (dict(gap_before_final_norm=True), None),
+        (dict(arch='unheard of'), None),
+        (dict(out_indices=-1), None),
+        (dict(type='mmpretrain.ResNet'), None),
+    ],
+)
+def test_maps_of_backbones_of_mmpretrain(change, widths):
+    backbone = dict(type='mmpretrain.ConvNeXt', arch='tiny', out_indices=(0, 1, 2, 3), gap_before_final_norm=False)
+    maps = known_maps(backbone | change)
+    assert (maps and maps[1]) == widths
+    if widths and len(widths) == 4:
+        assert maps[0] == (4, 8, 16, 32)
+
+
+@pytest.mark.parametrize('by_phrases', [True, False])
+def test_features_in_place_of_a_language_model(by_phrases):
+    """As mmdetection's BertModel returns them: with phrases each token has a mask of its own."""
+    model = TextStub(use_sub_sentence_represent=by_phrases)
+    features = model(['a shape.', 'another one.'])
+    tokens = features['embedded'].shape[1]
+    assert features['masks'].shape == ((2, tokens, tokens) if by_phrases else (2, tokens))
+    assert ('text_token_mask' in features) == by_phrases
+    assert model.tokenizer(['a shape.']).char_to_token(0) < model.tokenizer(['a shape.']).char_to_token(6) < tokens
 
 
 def test_dilation_that_is_lost_is_told():
