@@ -56,11 +56,18 @@ def erdos_renyi_kernel(parameters: Mapping[str, Tensor], density: float) -> dict
 def snip(scores: Mapping[str, Tensor], density: float) -> dict[str, float]:
     """Return the share of each layer among the weights of the highest scores, ``|weight x gradient|`` in SNIP.
 
-    A layer keeps one weight at least.
+    A layer keeps one weight at least. Among equal scores, zeros above all, the choice is arbitrary.
+
+    Raises:
+        ValueError: scores that are not finite, or all zero.
     """
-    kept = max(round(_density(density) * sum(score.numel() for score in scores.values())), 1)
-    threshold = torch.topk(torch.cat([score.flatten() for score in scores.values()]), kept).values[-1]
-    return {name: max((score >= threshold).sum().item(), 1) / score.numel() for name, score in scores.items()}
+    every = torch.cat([score.flatten() for score in scores.values()])
+    if not (every.isfinite().all() and every.any()):
+        raise ValueError('the scores must be finite and not all zero, as where a loss is NaN or reaches no layer')
+    kept = torch.zeros(len(every), dtype=torch.bool, device=every.device)
+    kept[torch.topk(every, max(round(_density(density) * len(every)), 1)).indices] = True
+    shares = kept.split([score.numel() for score in scores.values()])
+    return {name: max(int(share.sum()), 1) / len(share) for name, share in zip(scores, shares)}
 
 
 def from_zeros(parameters: Mapping[str, Tensor]) -> dict[str, float]:
@@ -164,8 +171,8 @@ class SparseMasks:
     def state_dict(self) -> dict:
         """Return masks, what was ever active, and the state of the generator."""
         return dict(
-            masks={name: mask.cpu() for name, mask in self.masks.items()},
-            ever_active={name: mask.cpu() for name, mask in self.ever_active.items()},
+            masks={name: mask.cpu().clone() for name, mask in self.masks.items()},
+            ever_active={name: mask.cpu().clone() for name, mask in self.ever_active.items()},
             generator=self.generator.get_state(),
         )
 
@@ -182,8 +189,8 @@ class SparseMasks:
                 f'the masks of the checkpoint are of other layers, {", ".join(different[:3])} for instance'
             )
         for name, weight in self.parameters.items():
-            self.masks[name] = state['masks'][name].to(weight.device)
-            self.ever_active[name] = state['ever_active'][name].to(weight.device)
+            self.masks[name] = state['masks'][name].to(weight.device, copy=True)
+            self.ever_active[name] = state['ever_active'][name].to(weight.device, copy=True)
         self.generator.set_state(state['generator'].cpu())
         self._factors = None
 

@@ -1,5 +1,6 @@
 """Masks: their densities, that the number of active weights never changes, and what moves where."""
 
+import copy
 import math
 import statistics
 import time
@@ -69,6 +70,19 @@ def test_erdos_renyi_kernel_by_hand():
 def test_snip_keeps_the_highest_scores_of_all_layers():
     scores = {'a': torch.tensor([9.0, 8.0, 0.1, 0.1]), 'b': torch.tensor([7.0, 0.1, 0.1, 0.1]), 'c': torch.zeros(2)}
     assert snip(scores, 0.3) == {'a': 0.5, 'b': 0.25, 'c': 0.5}  # c keeps one
+
+
+def test_snip_keeps_as_many_where_scores_are_equal():
+    scores = {'a': torch.cat([torch.ones(10), torch.zeros(90)]), 'b': torch.zeros(100)}
+    shares = snip(scores, 0.4)
+    assert 100 * (shares['a'] + shares['b']) == pytest.approx(80)
+    assert shares['a'] >= 0.1
+
+
+@pytest.mark.parametrize('value', [0, torch.nan, torch.inf])
+def test_snip_refuses_scores_that_say_nothing(value):
+    with pytest.raises(ValueError, match='finite and not all zero'):
+        snip({'a': torch.full((4,), value)}, 0.5)
 
 
 @pytest.mark.parametrize('density', [0, 1.6, -1, None])
@@ -152,6 +166,17 @@ def test_the_state_continues_bit_by_bit(parameters):
         torch.manual_seed(1)
         each.move(0.5)
     torch.testing.assert_close(masks.state_dict(), again.state_dict(), rtol=0, atol=0)
+
+
+def test_a_state_does_not_move_along(parameters):
+    masks = SparseMasks(parameters, uniform(parameters, 0.4))
+    state = masks.state_dict()
+    before = copy.deepcopy(state)
+    again = SparseMasks(parameters)
+    again.load_state_dict(state)
+    masks.move(0.5)
+    again.move(0.5)
+    torch.testing.assert_close(state, before, rtol=0, atol=0)
 
 
 def test_masks_of_other_layers_are_refused(parameters):

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..layers import StripPair
+
 # what the authors of mmdetection's counter give the heads: boxes from the region proposal network, and of them masks
 PROPOSALS, MASKS = 1000, 100
 
@@ -57,10 +59,13 @@ def compute_cost(module: nn.Module, size: tuple[int, int], forward: Callable | N
 
         def after(layer: nn.Module, inputs: object, output: object) -> None:
             nonlocal saved
-            saved += (1 - share_of[id(layer.weight)]) * (counter.get_total_flops() - begun)
+            weights = _weights(layer)
+            used = sum(share_of[id(weight)] * weight.numel() for weight in weights)
+            share = used / sum(weight.numel() for weight in weights)
+            saved += (1 - share) * (counter.get_total_flops() - begun)
 
         for layer in shadow.modules():
-            if isinstance(getattr(layer, 'weight', None), nn.Parameter):
+            if _weights(layer):
                 layer.register_forward_pre_hook(before)
                 layer.register_forward_hook(after)
         (forward or nn.Module.__call__)(shadow, torch.empty(1, 3, *size, device='meta'))
@@ -132,6 +137,14 @@ def whole_pass(model: nn.Module, image: Tensor) -> object:
             side = pooling.roi_layers[0].output_size
             scores.append(part(maps[0].new_zeros(boxes, pooling.out_channels, *side)))
     return scores
+
+
+def _weights(layer: nn.Module) -> list[nn.Parameter]:
+    """The kernels or matrices that a layer's own forward pass multiplies with."""
+    # which does not call the layers that hold them
+    holders = (layer.vertical, layer.horizontal) if isinstance(layer, StripPair) else (layer,)
+    weights = [getattr(holder, 'weight', None) for holder in holders]
+    return [weight for weight in weights if isinstance(weight, nn.Parameter)]
 
 
 def _share_of_nonzeros(parameter: Tensor) -> float:

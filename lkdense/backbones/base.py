@@ -15,6 +15,8 @@ from torch.utils.checkpoint import checkpoint
 from ..checkpoint import KeyMap, backbone_weights, misfits
 from ..checkpoint_file import CheckpointError, tensors_only
 from ..layers import merge_branches
+from ..layers.in_place import has_hooks, nothing_overwritten
+from ..ops._autograd import transformed
 
 # misfits that an error spells out before it only counts the rest
 MISFITS_SHOWN = 3
@@ -83,8 +85,14 @@ class StagedBackbone(BaseModule):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the maps of the chosen stages."""
+        # a hook may keep what it sees
+        watched = not torch.compiler.is_compiling() and has_hooks(self)
+        with nothing_overwritten() if watched else nullcontext():
+            return self._maps(x)
+
+    def _maps(self, x: Tensor) -> tuple[Tensor, ...]:
         outputs = []
-        if self.CHANNELS_LAST_ON_CPU and x.device.type == 'cpu':
+        if self.CHANNELS_LAST_ON_CPU and x.device.type == 'cpu' and not transformed():
             # converted here once, it stays to the outputs
             x = x.contiguous(memory_format=torch.channels_last)
         for i, reduce in enumerate((self.stem, *self.downsamples)):
@@ -120,6 +128,7 @@ class StagedBackbone(BaseModule):
         The outputs in eval mode stay the same. A merged backbone is for inference and takes merged weights.
         """
         merge_branches(self)
+        self._freeze()
 
     def get_stage(self, param_name: str, prefix: str = 'backbone.') -> int | None:
         """Return 0 for a parameter of the stem or of a downsampling, 1 to 4 for a stage, None for anything else.

@@ -34,6 +34,8 @@ KEY = 'sparse_masks'
 class SparseTrainingHook(Hook):
     """Keep a share of the backbone's weights at zero, and let it move while the model trains, as SLaK does.
 
+    Frozen layers stay as they are.
+
     The masks are in the checkpoints, and a resumed training goes on with them.
 
     Args:
@@ -109,13 +111,16 @@ class SparseTrainingHook(Hook):
         self.parameters = {
             prefix + name: weight
             for name, weight in sparse_parameters(
-                model.get_submodule(self.part), self.kinds, lambda name, _: bool(re.search(self.pattern, name))
+                model.get_submodule(self.part),
+                self.kinds,
+                lambda name, layer: layer.weight.requires_grad and bool(re.search(self.pattern, name)),
             ).items()
         }
         if self._saved:
             self.masks = SparseMasks(self.parameters, seed=self.seed)
             self.masks.load_state_dict(self._saved['masks'])
-            self.moves = self._saved['moves']
+            # no more than there would have been, if the interval is a longer one now
+            self.moves = min(self._saved['moves'], runner.iter // self.interval)
         else:
             densities = None if self.distribution == 'zeros' else self._densities(runner)
             self.masks = SparseMasks(self.parameters, densities, self.seed)

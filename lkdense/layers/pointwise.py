@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from ..ops import linear
+from ..ops._autograd import transformed
 
 
 class PointwiseLinear(nn.Linear):
@@ -28,6 +29,7 @@ class PointwiseConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map the channels of ``[N, C, H, W]``."""
-        if x.device.type != 'cpu' or not x.is_contiguous(memory_format=torch.channels_last):
+        # which torch.func cannot tell
+        if x.device.type != 'cpu' or transformed() or not x.is_contiguous(memory_format=torch.channels_last):
             return super().forward(x)
         return linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)

@@ -9,8 +9,9 @@ import copy
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
-from .in_place import may_overwrite
+from .in_place import has_hooks, may_overwrite, nothing_overwritten
 
 
 def fuse_conv_norm(conv: nn.Conv2d, norm: nn.modules.batchnorm._BatchNorm) -> nn.Conv2d:
@@ -62,19 +63,30 @@ class Branches(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self._kept: tuple[list[Tensor], nn.Module] | None = None
+        self._kept: tuple[list, list[Tensor], nn.Module] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Add up the branches."""
         # where maps may be overwritten, nobody asks for gradients either
-        if self.training or not may_overwrite(x):
+        if not may_overwrite(x) or any(part.training or is_parametrized(part) for part in self.modules()):
             return self.add_up(x)
+        # among which are those that prune
+        if has_hooks(self):
+            with nothing_overwritten():
+                return self.add_up(x)
+        settings = [(getattr(part, 'eps', None), getattr(part, 'backend', None)) for part in self.modules()]
         # by value: what writes through `.data`, as averaging of weights does, leaves no other trace
         state = [*self.parameters(), *self.buffers()]
-        if self._kept is None or not all(map(_same, self._kept[0], state)):
-            merged = self.merged().eval()
-            self._kept = [tensor.detach().clone() for tensor in state], merged
-        return self._kept[1](x)
+        if self._kept is None or self._kept[0] != settings or not all(map(_same, self._kept[1], state)):
+            merged = self.merged().eval().requires_grad_(False)
+            self._kept = settings, [tensor.detach().clone() for tensor in state], merged
+        return self._kept[2](x)
+
+    def train(self, mode: bool = True) -> 'Branches':
+        """Set the mode; in training nothing merged is kept."""
+        if mode:
+            self._kept = None
+        return super().train(mode)
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, '_kept': None}

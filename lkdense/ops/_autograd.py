@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import torch
+from torch.autograd import forward_ad
 from torch.library import CustomOpDef
 
 
@@ -30,3 +32,10 @@ def register_gradients(conv: CustomOpDef, weight_gradient: Callable) -> None:
         )
 
     conv.register_autograd(backward, setup_context=save)
+
+
+def transformed() -> bool:
+    """Return whether ``torch.func`` or forward-mode differentiation is at work, which know no operators of ours."""
+    if torch.compiler.is_compiling():
+        return False
+    return torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0

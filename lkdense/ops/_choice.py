@@ -9,6 +9,7 @@ image, whatever the kernel. On a GPU the rule is an estimate that nobody has mea
 import torch
 from torch import Tensor
 
+from ._autograd import transformed
 from ._cpu import WIDEST
 
 # taps up to which PyTorch's own convolution is best in everything, its weight gradient included
@@ -25,6 +26,8 @@ LARGE_KERNEL_GPU = 9 * 9
 
 def preference(x: Tensor, weight: Tensor) -> tuple[str, ...]:
     """Return backend names in the order in which they should be asked; the last one refuses nothing."""
+    if transformed():
+        return ('eager',)
     taps = weight.shape[2] * weight.shape[3]
     if x.device.type != 'cpu':
         return ('triton', 'eager') if taps > LARGE_KERNEL_GPU else ('eager',)

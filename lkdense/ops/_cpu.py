@@ -50,7 +50,9 @@ def _(x, weight, bias):
 
 def _conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     padding = (weight.shape[2] // 2, weight.shape[3] // 2)
-    return F.conv2d(x, weight, bias, padding=padding, groups=x.shape[1])
+    # which would make them 16 bit again
+    with torch.autocast('cpu', enabled=False):
+        return F.conv2d(x, weight, bias, padding=padding, groups=x.shape[1])
 
 
 def _widened(x: Tensor) -> Tensor:

@@ -13,5 +13,6 @@ def refusal(x: Tensor, weight: Tensor) -> str | None:
 
 def run(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Convolve ``x`` ``[N, C, H, W]`` with ``weight`` ``[C, 1, kh, kw]``; the output has ``x``'s memory format."""
-    # without gradients the weight is likely to stay as it is
-    return spectral_conv(x, weight, bias, keep_spectrum=not torch.is_grad_enabled())
+    # without gradients the weight is likely to stay as it is; under autocast it is a new one in every call
+    keep = not (torch.is_grad_enabled() or torch.is_autocast_enabled(x.device.type))
+    return spectral_conv(x, weight, bias, keep_spectrum=keep)

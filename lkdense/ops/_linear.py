@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ._autograd import transformed
+
 ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, '_linear_pointwise')
 
 
@@ -20,23 +22,26 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         weight: ``[D, C]``.
         bias: ``[D]``.
     """
-    if not _suits_onednn(x, weight):
+    if not _suits_onednn(x, weight, bias):
         return F.linear(x, weight, bias)
     # of more than two dimensions the operator returns a view, which autograd would not let anyone overwrite
     return onednn_linear(x.reshape(-1, x.shape[-1]), weight, bias).view(*x.shape[:-1], weight.shape[0])
 
 
-def _suits_onednn(x: Tensor, weight: Tensor) -> bool:
+def _suits_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     # a compiler knows this trick, an exporter not the operator, and autocast changes the dtype
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.is_autocast_enabled('cpu'):
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.is_autocast_enabled('cpu') or transformed():
         return False
-    single = all(t.device.type == 'cpu' and t.dtype == torch.float32 for t in (x, weight))
-    return ONEDNN and single and x.numel() > 0
+    tensors = (x, weight) if bias is None else (x, weight, bias)
+    single = all(t.device.type == 'cpu' and t.dtype == torch.float32 for t in tensors)
+    return ONEDNN and single and x.numel() > 0 and (bias is None or bias.shape == weight.shape[:1])
 
 
 @torch.library.custom_op('lkdense::onednn_linear', mutates_args=())
 def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Return ``x @ weight.T + bias`` for ``x`` ``[P, C]``, ``weight`` ``[D, C]`` and ``bias`` ``[D]``."""
+    # whose strides it does not look at
+    bias = None if bias is None else bias.contiguous()
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, 'none', [], '')
 
 

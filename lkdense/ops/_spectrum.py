@@ -64,7 +64,8 @@ def spectral_weight_gradient(x: Tensor, grad: Tensor, height: int, width: int) -
         total = None
         for tile in plan.tiles:
             spectrum = _spectrum(x[:, part], tile.source, plan.period, tile.offset)
-            spectrum *= _spectrum(grad[:, part], tile.target, plan.period).conj()
+            # not conj(), a flag that is passed over where a compiler runs this for the first time
+            spectrum *= _spectrum(grad[:, part], tile.target, plan.period).conj_physical_()
             total = spectrum.sum(0) if total is None else total.add_(spectrum.sum(0))
         met[part, 0] = torch.fft.irfft2(total, s=plan.period)[..., :height, :width]
     return result
@@ -177,15 +178,16 @@ def _kept_factors(
 ) -> Tensor:
     """Return the factors of the taps ``met`` of ``weights``, computed where those have changed."""
     known = _kept.get(weights[0])
+    settings = [kernel, period, *((weight.shape, weight.dtype, weight.device) for weight in weights)]
     # compared by value: what writes through `.data`, as averaging of weights does, leaves no other trace
-    if known is None or known[0] != (kernel, period) or not all(map(torch.equal, known[1], weights)):
+    if known is None or known[0] != settings or not all(map(torch.equal, known[1], weights)):
         # slice by slice: padded kernels of all channels at once would be what needs most memory in a whole network
         found = (_factors([weight.detach()[part] for weight in met], kernel, period) for part in parts)
         first = next(found)
         factors = first.new_empty(len(weights[0]), *first.shape[1:])
         for part, some in zip(parts, chain([first], found)):
             factors[part] = some
-        known = (kernel, period), [weight.detach().clone() for weight in weights], factors
+        known = settings, [weight.detach().clone() for weight in weights], factors
         _kept[weights[0]] = known
     return known[2]
 

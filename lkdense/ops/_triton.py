@@ -8,6 +8,7 @@ products. Sums are in float32; products of float32 are not rounded to TF32.
 """
 
 import inspect
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -66,22 +67,23 @@ def banded_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     def grid(tile):
         return triton.cdiv(batch * rows, tile['TILE']) * triton.cdiv(columns, band.width), channels
 
-    _conv_kernel[grid](
-        image,
-        band.matrices(weight[:, 0]),
-        bias,
-        output,
-        batch,
-        rows,
-        columns,
-        *image.stride(),
-        taps=weight.shape[2],
-        LEFT=band.left,
-        DEPTH=band.depth,
-        WIDTH=band.width,
-        CHUNK=band.chunk,
-        SIZE=(batch * rows).bit_length(),
-    )
+    with _on_device_of(x):
+        _conv_kernel[grid](
+            image,
+            band.matrices(weight[:, 0]),
+            None if bias is None else bias.contiguous(),
+            output,
+            batch,
+            rows,
+            columns,
+            *image.stride(),
+            taps=weight.shape[2],
+            LEFT=band.left,
+            DEPTH=band.depth,
+            WIDTH=band.width,
+            CHUNK=band.chunk,
+            SIZE=(batch * rows).bit_length(),
+        )
     return y.copy_(output.mT if along_height else output)
 
 
@@ -96,23 +98,24 @@ def banded_weight_gradient(x: Tensor, grad: Tensor, height: int, width: int) -> 
     batch, channels, rows, columns = image.shape
     products = x.new_zeros(channels, taps, band.width, band.depth, dtype=torch.float32)
     if x.numel():
-        _weight_gradient_kernel[channels * taps, band.depth // band.chunk](
-            image,
-            grad,
-            products,
-            batch,
-            rows,
-            columns,
-            *image.stride(),
-            taps=taps,
-            LEFT=band.left,
-            DEPTH=band.depth,
-            WIDTH=band.width,
-            CHUNK=band.chunk,
-            SIZE=(batch * rows).bit_length(),
-        )
+        with _on_device_of(x):
+            _weight_gradient_kernel[channels * taps, band.depth // band.chunk](
+                image,
+                grad,
+                products,
+                batch,
+                rows,
+                columns,
+                *image.stride(),
+                taps=taps,
+                LEFT=band.left,
+                DEPTH=band.depth,
+                WIDTH=band.width,
+                CHUNK=band.chunk,
+                SIZE=(batch * rows).bit_length(),
+            )
     result = band.diagonal_sums(products, length)
-    return (result.mT if height > width else result).unsqueeze(1).to(x.dtype, memory_format=torch.contiguous_format)
+    return (result.mT if height > width else result).unsqueeze(1).to(x.dtype).contiguous()
 
 
 @banded_conv.register_fake
@@ -158,6 +161,11 @@ class Band:
             (channels, taps, length, self.width), (taps * matrix, matrix, 1, self.depth + 1), self.first
         )
         return diagonals.sum(-1)
+
+
+def _on_device_of(x: Tensor) -> AbstractContextManager:
+    # Triton starts its kernels on the current GPU
+    return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
 
 
 def _operand(x: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from . import _cpu, _eager, _fft, _triton
+from ._autograd import transformed
 from ._choice import one_is_cheaper, preference
 from ._spectrum import spectral_strips
 
@@ -52,7 +53,7 @@ def strips_conv2d(
     _check(x, horizontal, None)
     backend = backend or FORCED
     as_one = one_is_cheaper(x, vertical, horizontal) if backend is None else backend == 'fft'
-    if as_one and not torch.is_grad_enabled():
+    if as_one and not (torch.is_grad_enabled() or transformed()):
         return spectral_strips(x, vertical, horizontal, bias)
     total = depthwise_conv2d(x, vertical, bias, backend=backend)
     return total.add_(depthwise_conv2d(x, horizontal, backend=backend))
@@ -69,7 +70,7 @@ def chosen_backend(x: Tensor, weight: Tensor, backend: str | None = None) -> str
         raise ValueError(f'backend must be one of {", ".join(BACKENDS)}, got {backend!r}')
     refusals = {}
     for name in preference(x, weight) if backend is None else (backend,):
-        refusals[name] = BACKENDS[name].refusal(x, weight)
+        refusals[name] = _refusal(name, x, weight)
         if refusals[name] is None:
             return name
     reasons = '; '.join(f'{name}: {reason}' for name, reason in refusals.items())
@@ -78,8 +79,14 @@ def chosen_backend(x: Tensor, weight: Tensor, backend: str | None = None) -> str
 
 def refusals(x: Tensor, weight: Tensor) -> dict[str, str]:
     """Return why, of the backends that cannot run these tensors, each cannot."""
-    reasons = {name: module.refusal(x, weight) for name, module in BACKENDS.items()}
+    reasons = {name: _refusal(name, x, weight) for name in BACKENDS}
     return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def _refusal(name: str, x: Tensor, weight: Tensor) -> str | None:
+    if name != 'eager' and transformed():
+        return "torch.func and forward-mode differentiation know PyTorch's own operators only"
+    return BACKENDS[name].refusal(x, weight)
 
 
 def _autocast(x: Tensor, *others: Tensor | None) -> list[Tensor | None]:
@@ -104,3 +111,5 @@ def _check(x: Tensor, weight: Tensor, bias: Tensor | None) -> None:
         raise ValueError(f'x must be a floating-point tensor, got {x.dtype}')
     if x.dtype != weight.dtype:
         raise ValueError(f'x and weight must have one dtype, got {x.dtype} and {weight.dtype}')
+    if bias is not None and bias.dtype != x.dtype:
+        raise ValueError(f'x and bias must have one dtype, got {x.dtype} and {bias.dtype}')

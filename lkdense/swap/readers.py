@@ -30,7 +30,11 @@ def follow(model: dict, path: str, old: Maps, new: Maps, scope: str | None, give
         before = deepcopy(neck)
         _rewire(neck, where, old, new, given)
         # maps that are as wide as they were leave nothing to change behind them
-        old, new = maps_after(before, old, scope), maps_after(neck, new, scope)
+        old = maps_after(before, old, scope)
+        try:
+            new = maps_after(neck, new, scope)
+        except SwapError as error:
+            raise SwapError('fails', f'with the new widths {error}') from error
     if old.widths == new.widths:
         return
     _read_one_map(model.get('decode_head'), old, new)

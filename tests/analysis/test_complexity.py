@@ -50,6 +50,18 @@ def test_zeros_are_left_out_of_what_is_not_zero():
     assert cost.nonzero == cost.parameters - 2 * 155
 
 
+def test_merged_strips_are_as_sparse_as_they_were():
+    layer = StripLargeKernel(4, 31, 5).merged()
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), layer).eval()
+    dense = compute_cost(net, (32, 32))
+    with torch.no_grad():
+        layer.vertical.weight[:, :, :15] = 0
+    assert dense.sparse_macs == dense.macs
+    sparse = compute_cost(net, (32, 32))
+    assert sparse.macs == dense.macs
+    assert sparse.sparse_macs == pytest.approx(dense.macs - 4 * 15 * 5 * 32 * 32, abs=1)
+
+
 def test_zero_at_random_zeroes_the_same_share_of_all_kernels():
     net = nn.Sequential(nn.Conv2d(3, 64, 7), nn.BatchNorm2d(64), nn.Conv2d(64, 64, 3))
     zero_at_random(net, 0.4)

@@ -35,9 +35,11 @@ class Images(Dataset):
 
 
 class Model(BaseModel):
-    def __init__(self, with_cp=False):
+    def __init__(self, with_cp=False, frozen_stages=-1):
         super().__init__()
-        self.backbone = SLaK(ARCH, kernel_sizes=(9, 9, 9, 9), small_kernel=3, with_cp=with_cp)
+        self.backbone = SLaK(
+            ARCH, kernel_sizes=(9, 9, 9, 9), small_kernel=3, with_cp=with_cp, frozen_stages=frozen_stages
+        )
         self.head = nn.Conv2d(10, 3, 1)
 
     def forward(self, inputs, mode='tensor'):
@@ -61,13 +63,13 @@ class Watch(Hook):
             runner.train_loop.stop_training = True
 
 
-def train(work_dir, *, stop=None, resume=False, hooks=(), with_cp=False, wrapper=None, load_from=None, **options):
+def train(work_dir, *, stop=None, resume=False, hooks=(), model=None, wrapper=None, load_from=None, **options):
     torch.manual_seed(3)
     watch = Watch(stop)
     sparse = SparseTrainingHook(**{'density': 0.4, 'interval': 2, **options})
     loader = dict(batch_size=4, num_workers=0, sampler=dict(type='InfiniteSampler', shuffle=True))
     runner = Runner(
-        model=Model(with_cp),
+        model=Model(**model or {}),
         work_dir=str(work_dir),
         train_dataloader=dict(dataset=Images(), **loader),
         train_cfg=dict(type='IterBasedTrainLoop', max_iters=ITERATIONS),
@@ -152,13 +154,29 @@ def test_averaged_weights_stay_sparse(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'more', [dict(wrapper=dict(accumulative_counts=2)), dict(with_cp=True)], ids=['accumulation', 'recomputation']
+    'more',
+    [dict(wrapper=dict(accumulative_counts=2)), dict(model=dict(with_cp=True))],
+    ids=['accumulation', 'recomputation'],
 )
 def test_it_works_with(tmp_path, more):
     runner, sparse, _ = train(tmp_path, growth='gradient', **more)
     assert sparse.moves == ITERATIONS // 2
     for name, mask in sparse.masks.masks.items():
         assert not runner.model.get_parameter(name)[~mask].any()
+
+
+@pytest.mark.parametrize('options', [dict(), dict(growth='gradient', distribution='uniform'), dict(growth='momentum')])
+def test_frozen_layers_stay_as_they_are(tmp_path, options):
+    runner, sparse, _ = train(tmp_path, model=dict(frozen_stages=1), **options)
+    frozen = sparse_parameters(runner.model.backbone.stages[0])
+    assert all(weight.count_nonzero() == weight.numel() for weight in frozen.values())
+    assert sparse.masks.masks and not any(name.startswith('backbone.stages.0') for name in sparse.masks.masks)
+
+
+def test_a_longer_interval_after_a_resume(tmp_path):
+    train(tmp_path, interval=1, stop=STOP)
+    _, sparse, _ = train(tmp_path, interval=3, resume=True)
+    assert sparse.moves == ITERATIONS // 3
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='no GPU, and mixed precision in MMEngine needs one')

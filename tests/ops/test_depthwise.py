@@ -154,6 +154,37 @@ def test_random_cases_against_float64(backend, seed, device):
             assert (ours[name] - exact).abs().max() <= allowed, (shape, layout, dtype, name)
 
 
+@pytest.mark.parametrize('backend', BACKENDS)
+@pytest.mark.parametrize('bias', [torch.arange(8.0)[::2], torch.ones(1).expand(4)], ids=['strided', 'expanded'])
+def test_a_bias_may_lie_anyhow(backend, bias):
+    x, weight, _ = tensors((1, 4, 6, 7, 5, 3))
+    runnable(backend, x, weight)
+    expected = depthwise_conv2d(x, weight, bias.clone(), backend='eager')
+    torch.testing.assert_close(depthwise_conv2d(x, weight, bias, backend=backend), expected)
+
+
+@pytest.mark.parametrize('backend', ['cpu', 'fft', 'triton'])
+@pytest.mark.parametrize('kernel', [(5, 3), (3, 5)])
+def test_operators_keep_what_they_promise(backend, kernel):
+    """Fake results have the shape and strides of real ones, nothing is written to, and gradients compile."""
+    leaves = [t.requires_grad_() for t in tensors((2, 3, 8, 9, *kernel))]
+    runnable(backend, *leaves[:2])
+    conv = dict(cpu='direct_conv', fft='spectral_conv', triton='banded_conv')[backend]
+    gradient = dict(cpu='spectral_weight_gradient', fft='spectral_weight_gradient', triton='banded_weight_gradient')
+    torch.library.opcheck(getattr(torch.ops.lkdense, conv).default, leaves)
+    x, weight, _ = (leaf.detach() for leaf in leaves)
+    arguments = (x, torch.randn_like(x), *weight.shape[2:])
+    torch.library.opcheck(getattr(torch.ops.lkdense, gradient[backend]).default, arguments)
+
+
+def test_the_weight_gradient_is_right_in_the_first_compiled_call():
+    x, grad = torch.randn(2, 4, 20, 20), torch.randn(2, 4, 20, 20)
+    operator = torch.ops.lkdense.spectral_weight_gradient
+    torch._dynamo.reset()
+    compiled = torch.compile(lambda *args: operator(*args, 13, 13), backend='aot_eager')
+    torch.testing.assert_close(compiled(x, grad), operator(x, grad, 13, 13))
+
+
 def test_a_kept_spectrum_follows_the_weight():
     x, weight, bias = tensors((1, 3, 20, 20, 9, 9))
     with torch.no_grad():
@@ -174,7 +205,19 @@ def test_a_kept_spectrum_follows_the_weight():
             rtol=1e-4,
             atol=1e-4,
         )
-    short_lived = weight.clone()
+    # as does another dtype of it, and the same weight as one of two
+    with torch.no_grad():
+        weight.data = weight.data.double()
+        exact = depthwise_conv2d(x.double(), weight, backend='eager')
+        torch.testing.assert_close(depthwise_conv2d(x.double(), weight, backend='fft'), exact, rtol=1e-12, atol=1e-12)
+        other = torch.randn(3, 1, 9, 9).double()
+        both = exact + depthwise_conv2d(x.double(), other, backend='eager')
+        for expected, result in (
+            (both, strips_conv2d(x.double(), weight, other, backend='fft')),
+            (exact, depthwise_conv2d(x.double(), weight, backend='fft')),
+        ):
+            torch.testing.assert_close(result, expected, rtol=1e-12, atol=1e-10)
+    short_lived = weight.float()
     with torch.no_grad():
         depthwise_conv2d(x, short_lived, backend='fft')
     before = len(_spectrum._kept)
@@ -231,6 +274,23 @@ def test_autocast_decides_the_dtype():
         assert compiled(x, weight, bias).dtype == torch.bfloat16
 
 
+def test_autocast_leaves_the_detour_through_float32():
+    x, weight, bias = tensors((1, 3, 20, 20, 13, 13), torch.float16)
+    expected = depthwise_conv2d(x, weight, bias, backend='cpu')
+    with torch.autocast('cpu', torch.float16):
+        # a sum in 16 bit would differ
+        torch.testing.assert_close(depthwise_conv2d(x, weight, bias, backend='cpu'), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize('backend', ['cpu', 'fft'])
+def test_a_named_backend_does_not_run_where_its_derivative_would_be_lost(backend):
+    x, weight, _ = tensors((1, 3, 20, 20, 13, 13))
+    with pytest.raises(ValueError, match=f'{backend}: torch.func and forward-mode'):
+        torch.func.jvp(lambda image: depthwise_conv2d(image, weight, backend=backend), (x,), (x,))
+    _, moved = torch.func.jvp(lambda image: depthwise_conv2d(image, weight), (x,), (x,))
+    torch.testing.assert_close(moved, depthwise_conv2d(x, weight), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ('size', 'kernel', 'dtype', 'layout', 'expected'),
     [
@@ -258,6 +318,7 @@ def test_the_choice_for_training_on_a_cpu(size, kernel, dtype, layout, expected)
         (dict(weight=torch.zeros(4, 1, 5, 5)), r'weight must be \[3, 1, kh, kw\]'),
         (dict(weight=torch.zeros(3, 1, 4, 5)), r'kernel sizes must be odd, got \(4, 5\)'),
         (dict(bias=torch.zeros(4)), r'bias must be \[3\], got \(4,\)'),
+        (dict(bias=torch.zeros(3).double()), 'x and bias must have one dtype, got torch.float32 and torch.float64'),
         (dict(weight=torch.zeros(3, 1, 5, 5).double()), 'one dtype, got torch.float32 and torch.float64'),
         (dict(x=torch.zeros(1, 3, 8, 8).long()), 'floating-point'),
         (dict(backend='cudnn'), "backend must be one of .*eager.*, got 'cudnn'"),

@@ -30,6 +30,12 @@ def test_error_is_at_most_twice_that_of_pytorch(shape, channels, width):
         assert ours[name].shape == exact.shape
 
 
+@pytest.mark.parametrize('bias', [torch.arange(12.0)[::2], torch.ones(1).expand(6), torch.ones(1)], ids=str)
+def test_a_bias_may_lie_anyhow(bias):
+    x, weight = torch.randn(5, 8), torch.randn(6, 8)
+    torch.testing.assert_close(linear(x, weight, bias), F.linear(x, weight, bias))
+
+
 def test_what_onednn_is_not_for_goes_to_pytorch(monkeypatch):
     x, weight, bias = torch.randn(2, 5), torch.randn(3, 5), torch.randn(3)
     expected = F.linear(x, weight, bias)
@@ -37,6 +43,8 @@ def test_what_onednn_is_not_for_goes_to_pytorch(monkeypatch):
     with torch.autocast('cpu', torch.bfloat16):
         assert linear(x, weight, bias).dtype == torch.bfloat16
     torch.testing.assert_close(linear(*(t.double() for t in (x, weight, bias))), expected.double())
+    _, moved = torch.func.jvp(lambda image: linear(image, weight, bias), (x,), (x,))
+    torch.testing.assert_close(moved, x @ weight.T)
     monkeypatch.setattr(_linear, 'ONEDNN', False)
     monkeypatch.setattr(_linear, 'onednn_linear', None)
     torch.testing.assert_close(linear(x, weight, bias), expected)
