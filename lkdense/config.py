@@ -21,7 +21,7 @@ def config_names() -> list[str]:
 
 
 def config_path(name: str) -> str:
-    """Return the path of a config, such as that of ``upernet_slak_b_ade20k``; it may stand in ``_base_``.
+    """Return the path of a config, such as that of ``upernet_slak_b_ade20k``, to be written into a ``_base_``.
 
     Raises:
         ValueError: there is none of that name; the message names the nearest.

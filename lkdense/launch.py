@@ -99,7 +99,7 @@ def read_config(name: str, options: dict | None = None) -> Config:
     """Read a config, given by a path or the name of one of lkdense's own, and register what its scope brings.
 
     Raises:
-        LaunchError: there is no such config.
+        LaunchError: there is no such config, or none of those that it inherits from.
     """
     path = Path(name)
     if not path.is_file():
@@ -110,7 +110,10 @@ def read_config(name: str, options: dict | None = None) -> Config:
         except ValueError as error:
             raise LaunchError(str(error)) from None
     with onedl_notice_dropped():
-        cfg = Config.fromfile(path)
+        try:
+            cfg = Config.fromfile(path)
+        except FileNotFoundError as error:
+            raise LaunchError(f'{path} inherits from a config that is not there: {error}') from None
         cfg.merge_from_dict(options or {})
         if (scope := cfg.get('default_scope')) in ('mmseg', 'mmdet'):
             register_all_of(scope)

@@ -18,9 +18,11 @@ from mmengine.fileio import load
 
 from lkdense.checkpoint import unwrap
 from lkdense.checkpoint_file import read
+from lkdense.commands import main
 from lkdense.conversion import recognise
 from lkdense.datasets import write_scenes
 from lkdense.launch import read_config
+from lkdense.layers import StripLargeKernel
 from lkdense.loading import load_model
 
 ROOT = Path(__file__).parents[1]
@@ -377,6 +379,22 @@ def test_a_deployed_checkpoint_gives_the_same_numbers(workspace, trained):
     assert merged.stdout.splitlines()[-1] == plain.stdout.splitlines()[-1]
     done = tool(workspace, 'test.py', config, 'deployed.safetensors', fails=True)
     assert 'deploy=True' in done.stderr.splitlines()[-1]
+
+
+def test_what_changes_the_maps_is_not_deployed(workspace, trained, monkeypatch):
+    monkeypatch.setattr(StripLargeKernel, 'merged', lambda self: self.vertical.merged())
+    config, work_dir, _ = trained('ade20k')
+    target = workspace / 'broken.pth'
+    with pytest.raises(SystemExit, match='merged, the backbone gives other maps'):
+        main(['deploy', str(workspace / config), str(last_checkpoint(work_dir)), str(target)])
+    assert not target.exists()
+
+
+def test_a_base_that_is_not_there(workspace, tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text("_base_ = 'nowhere.py'")
+    done = tool(workspace, 'train.py', path, fails=True)
+    assert 'inherits from a config that is not there' in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize('hostile', ['train.py', 'test.py', 'deploy_checkpoint.py', 'export_onnx.py', 'erf.py'])

@@ -16,6 +16,9 @@ from ..checkpoint_file import SAFETENSORS, read, write
 from ..launch import LaunchError
 from ..loading import is_bare, load_model
 
+# how far merged maps may be from those of the branches, relative to the largest value
+TOLERANCE = 1e-3
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     launch.add_config_options(parser)
@@ -31,10 +34,13 @@ def main(args: argparse.Namespace) -> None:
     checkpoint = read(args.source)
     merged = model.backbone if is_bare(unwrap(checkpoint)) else model
     image = torch.randn(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
+    # with gradients, because without them branches may run merged already
+    before, size = [output.detach() for output in model.backbone(image)], parameters(merged)
+    model.backbone.switch_to_deploy()
     with torch.no_grad():
-        before, size = model.backbone(image), parameters(merged)
-        model.backbone.switch_to_deploy()
         change = max(((a - b).abs().max() / b.abs().max()).item() for a, b in zip(model.backbone(image), before))
+    if not change <= TOLERANCE:
+        raise LaunchError(f'merged, the backbone gives other maps: {change:.1e} of their largest value is too much')
     meta = {key: value for key, value in (checkpoint.get('meta') or {}).items() if key in ('dataset_meta', 'CLASSES')}
     state = merged.state_dict()
     if args.target.suffix != SAFETENSORS:
