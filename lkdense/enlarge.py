@@ -6,6 +6,7 @@ In a config it is ``type='lkdense.Enlarged'``.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -80,7 +81,7 @@ def enlarge_kernels(
 ) -> list[str]:
     """Replace, in place, depthwise convolutions by larger ones that begin with the same output.
 
-    Those of stride 1 are replaced, if they are smaller, but none inside a layer that has parallel kernels already;
+    Those of stride 1 are replaced, if no side of theirs is larger, but none inside a layer that has parallel kernels;
     ``lkdense.layers.merge_branches`` makes single convolutions of them in the end.
 
     Args:
@@ -93,17 +94,20 @@ def enlarge_kernels(
         the names of the layers that were replaced.
 
     Raises:
-        ValueError: nothing was there to replace.
+        ValueError: nothing was there to replace, with what was passed over.
     """
     rules = sizes if isinstance(sizes, Mapping) else {'': sizes}
-    chosen = []
+    chosen, passed_over = [], Counter()
     for name, layer in _depthwise_layers(module):
         size = next((size for pattern, size in rules.items() if re.search(pattern, name)), None)
-        if size is not None and any(map(int.__gt__, kernel_pair(size), span(layer))):
+        if obstacle := _obstacle(layer, size):
+            passed_over[obstacle] += 1
+        else:
             chosen.append((name, layer, size))
     if not chosen:
+        found = ', '.join(f'{count} {obstacle}' for obstacle, count in passed_over.items()) or 'none'
         raise ValueError(
-            f'no depthwise convolution of stride 1 in this {type(module).__name__} is smaller than {sizes}'
+            f'no depthwise convolution in this {type(module).__name__} can be enlarged to {sizes}; there are: {found}'
         )
     for name, layer, size in chosen:
         parent, _, child = name.rpartition('.')
@@ -120,21 +124,25 @@ def _depthwise_layers(module: nn.Module, prefix: str = '') -> Iterator[tuple[str
     for name, child in module.named_children():
         if hasattr(child, 'merged'):
             continue
-        if _is_depthwise(child):
+        if isinstance(child, nn.Conv2d) and child.groups == child.in_channels == child.out_channels > 1:
             yield prefix + name, child
         yield from _depthwise_layers(child, f'{prefix}{name}.')
 
 
-def _is_depthwise(layer: nn.Module) -> bool:
-    return (
-        isinstance(layer, nn.Conv2d)
-        and layer.groups == layer.in_channels == layer.out_channels > 1
-        and set(layer.stride) == {1}
-        and len(set(layer.dilation)) == 1
-        and all(size % 2 for size in layer.kernel_size)
-        and tuple(layer.padding) == tuple(size // 2 for size in span(layer))
-        and layer.padding_mode == 'zeros'
-    )
+def _obstacle(conv: nn.Conv2d, size: KernelSize | None) -> str | None:
+    """What a depthwise convolution is that cannot be replaced by one of ``size``, or None."""
+    if size is None:
+        return 'with other names'
+    if set(conv.stride) != {1}:
+        return 'of another stride than 1'
+    if len(set(conv.dilation)) > 1 or not all(taps % 2 for taps in conv.kernel_size):
+        return 'of even size or with two dilations'
+    if conv.padding_mode != 'zeros' or tuple(conv.padding) != tuple(taps // 2 for taps in span(conv)):
+        return "with another padding than 'same' by zeros"
+    sides = list(zip(kernel_pair(size), span(conv)))
+    if any(new < old for new, old in sides) or all(new == old for new, old in sides):
+        return 'that are as large or larger'
+    return None
 
 
 def _take_smaller_kernel(layer: EnlargedDepthwise, state: dict, prefix: str, *_) -> None:

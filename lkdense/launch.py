@@ -95,20 +95,30 @@ def load_runner_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
+def find_config(name: str) -> Path:
+    """Return the path of a config, given by that path or the name of one of lkdense's own.
+
+    Raises:
+        LaunchError: there is no such config.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    if path.suffix:
+        raise LaunchError(f'there is no config {name}')
+    try:
+        return Path(config_path(name))
+    except ValueError as error:
+        raise LaunchError(str(error)) from None
+
+
 def read_config(name: str, options: dict | None = None) -> Config:
     """Read a config, given by a path or the name of one of lkdense's own, and register what its scope brings.
 
     Raises:
         LaunchError: there is no such config, or none of those that it inherits from.
     """
-    path = Path(name)
-    if not path.is_file():
-        if path.suffix:
-            raise LaunchError(f'there is no config {name}')
-        try:
-            path = config_path(name)
-        except ValueError as error:
-            raise LaunchError(str(error)) from None
+    path = find_config(name)
     with onedl_notice_dropped():
         try:
             cfg = Config.fromfile(path)

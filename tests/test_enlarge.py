@@ -123,9 +123,19 @@ def test_other_convolutions_stay():
         nn.Conv2d(8, 8, 3, groups=8),
         nn.Conv2d(8, 16, 3, padding=1, groups=8),
         nn.Conv2d(8, 8, 15, padding=7, groups=8),
+        nn.Conv2d(8, 8, (1, 21), padding=(0, 10), groups=8),
     )
-    with pytest.raises(ValueError, match='no depthwise convolution of stride 1 in this Sequential is smaller than 13'):
+    with pytest.raises(ValueError, match='in this Sequential can be enlarged to 13') as caught:
         enlarge_kernels(net, 13)
+    found = str(caught.value).partition('there are: ')[2]
+    assert (
+        found
+        == "1 of another stride than 1, 3 that are as large or larger, 3 with another padding than 'same' by zeros"
+    )
+    with pytest.raises(ValueError, match='there are: 7 with other names'):
+        enlarge_kernels(net, {'unheard of': 13})
+    with pytest.raises(ValueError, match='there are: none'):
+        enlarge_kernels(nn.Sequential(nn.Linear(3, 3)), 13)
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,16 @@ from pathlib import Path
 from mmengine.config import DictAction
 
 from .. import launch
-from ..swap import Choices, Maps, SwapError, cost_table, read, swap_backbone, try_out, written
+from ..swap import Choices, Maps, SwapError, cost_table, inner, optimizer_fails, read, swap_backbone, try_out, written
 
 # a difference longer than this many characters is cut
 SHOWN = 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', metavar='CONFIG', help='the config that you have: a path')
+    parser.add_argument(
+        'config', metavar='CONFIG', help="the config that you have: a path, or the name of one of lkdense's"
+    )
     parser.add_argument('backbone', metavar='BACKBONE', help='such as slak_t')
     parser.add_argument('-o', '--out', metavar='NEW', help='by default CONFIG_BACKBONE.py in the current folder')
     parser.add_argument('--checkpoint', metavar='PATH', help="the backbone's weights, such as its authors' file")
@@ -45,12 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    theirs = Path(args.config)
-    if not theirs.is_file():
-        raise launch.LaunchError(f'there is no config {theirs}')
+    theirs = launch.find_config(args.config)
     out = Path(args.out or f'{theirs.stem}_{args.backbone}.py')
     if out.exists():
         raise launch.LaunchError(f'{out} is there already; -o names another file')
+    if not out.parent.is_dir():
+        raise launch.LaunchError(f'there is no folder {out.parent} to write {out.name} into')
+    weights = launch.check_checkpoint(args.checkpoint, '--checkpoint') if args.checkpoint else {}
     with launch.onedl_notice_dropped():
         cfg = read(theirs)
     choices = Choices(
@@ -67,11 +70,19 @@ def main(args: argparse.Namespace) -> None:
     print('\n'.join(f'note: {note}' for note in swap.notes))
     new = read(out)
     try:
-        try_out(new)
+        model = try_out(new)
     except SwapError as error:
         raise launch.LaunchError(f'{out} is written, but its model fails on a small image: {error}') from None
+    if weights:
+        try:
+            inner(model).backbone.init_weights()
+        except launch.CheckpointError:
+            out.unlink()
+            raise
     print('\n'.join(cost_table(cfg, new, tuple(args.shape))))
     print(f'built, and run on a small image: {out}')
+    if (obstacle := optimizer_fails(model, new)) is not None:
+        print(f'but it cannot be trained yet, because its optimizer cannot be built: {obstacle}')
 
 
 def _map(text: str) -> tuple[int, int]:

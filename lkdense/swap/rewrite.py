@@ -18,6 +18,8 @@ from .trial import parameters
 
 # what the constructors of layer-wise decay read in paramwise_cfg, here and in the hosts
 DECAY_OPTIONS = ('decay_rate', 'decay_type', 'num_layers')
+# learning rates that a schedule of MMEngine may name
+RATES = ('eta_min', 'eta_max')
 
 
 class Choices(NamedTuple):
@@ -91,11 +93,16 @@ def swap_backbone(cfg: Config, name: str, choices: Choices = AS_RECOMMENDED) -> 
     model, path = _holder(new.get('model'))
     recipe = recipe_for(name, scope)
     their_type = model['backbone'].get('type')
+    if (channels := model['backbone'].get('in_channels', 3)) != 3:
+        raise SwapError('other images', f'{their_type} reads images of {channels} channels, our backbones of 3')
     theirs = choices.their_maps or measure(model['backbone'], scope)
     stages = stages_for(theirs, their_type)
     model['backbone'] = _backbone(recipe, stages, choices)
     ours = measure(model['backbone'], scope)
     follow(model, path, theirs, ours, scope, choices.given)
+    for key, value in choices.given.items():
+        if _at(new, key) != value:
+            raise SwapError('unknown name', f'--set {key}: no width of what reads the backbone stands there')
     notes = _notes(theirs, ours, their_type, choices)
     _forget_weights(new, model)
     _forget_imports(new, their_type)
@@ -103,6 +110,18 @@ def swap_backbone(cfg: Config, name: str, choices: Choices = AS_RECOMMENDED) -> 
     if not choices.keep_optimizer and 'optimizer' in (new.get('optim_wrapper') or {}):
         _train(new, recipe, has_decay=path == 'model', notes=notes)
     return Swap(_changes(old, new), list(_differences(old, new)), notes, new)
+
+
+def _at(cfg: Any, path: str) -> Any:
+    """What stands at a dotted path, or ``ABSENT``."""
+    for key in path.split('.'):
+        if isinstance(cfg, list | tuple) and key.isdigit() and int(key) < len(cfg):
+            cfg = cfg[int(key)]
+        elif isinstance(cfg, dict) and key in cfg:
+            cfg = cfg[key]
+        else:
+            return ABSENT
+    return cfg
 
 
 def _holder(model: dict | None) -> tuple[dict, str]:
@@ -176,6 +195,8 @@ def _train(cfg: dict, recipe: Recipe, has_decay: bool, notes: list[str]) -> None
     """Give the optimizer what suits the new backbone; one that is AdamW already keeps its rates."""
     wrapper, suited = cfg['optim_wrapper'], recipe.optim_wrapper
     if wrapper['optimizer'].get('type') != suited['optimizer']['type']:
+        if 'lr' in wrapper['optimizer']:
+            _scale_schedule(cfg, suited['optimizer']['lr'] / wrapper['optimizer']['lr'])
         wrapper['optimizer'] = deepcopy(suited['optimizer'])
         scaling = cfg.setdefault('auto_scale_lr', dict(enable=False))
         scaling['base_batch_size'] = recipe.batch_size
@@ -198,6 +219,14 @@ def _train(cfg: dict, recipe: Recipe, has_decay: bool, notes: list[str]) -> None
         wrapper['paramwise_cfg'] = paramwise
     else:
         wrapper.pop('paramwise_cfg', None)
+
+
+def _scale_schedule(cfg: dict, factor: float) -> None:
+    """Let what the schedule says in numbers, and not as a share of the learning rate, follow it."""
+    for scheduler, _ in dicts(cfg.get('param_scheduler') or [], 'param_scheduler'):
+        for key in RATES:
+            if scheduler.get(key):
+                scheduler[key] = float(f'{scheduler[key] * factor:.6g}')
 
 
 def _is_for(key: str, names: Sequence[str], decays: bool) -> bool:

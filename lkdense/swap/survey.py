@@ -32,6 +32,7 @@ OUTCOMES = {
     'heads fail too': 'swapped, built and run up to the heads, which fail here with their own backbone, too',
     'fails too': 'the model fails here with its own backbone, too',
     'not to be run': 'the backbone or neck cannot be built here',
+    'other images': 'the backbone reads images of more channels than three',
     'a stage of the old backbone in a head': 'a head contains a stage of the old backbone (`shared_head`)',
     'undecided': 'a width that the user has to name',
     'fails': 'the swapped model fails, the original does not',

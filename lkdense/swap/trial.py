@@ -3,15 +3,20 @@
 import atexit
 import copy
 import importlib
+import logging
 import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
 import torch
 from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DefaultScope
 from mmengine.structures import BaseDataElement, InstanceData
 from torch import Tensor, nn
 
@@ -81,6 +86,27 @@ def try_out(cfg: Config) -> nn.Module:
                     raise
     except Exception as error:  # what any class of a host may raise
         raise SwapError('fails', first_line(error)) from error
+
+
+def optimizer_fails(model: nn.Module, cfg: Config) -> str | None:
+    """Return why the optimizer of ``cfg`` cannot be built for ``model``, or None."""
+    if 'optimizer' not in (cfg.get('optim_wrapper') or {}):
+        return None
+    # without what is for mixed precision or for several processes
+    parts = {
+        key: cfg.optim_wrapper[key] for key in ('optimizer', 'constructor', 'paramwise_cfg') if key in cfg.optim_wrapper
+    }
+    # the hosts tell at length what they build
+    logging.disable(logging.INFO)
+    try:
+        scope = cfg.get('default_scope') or 'mmengine'
+        with DefaultScope.overwrite_default_scope(scope), redirect_stdout(StringIO()):
+            build_optim_wrapper(model, dict(type='OptimWrapper', **parts))
+    except Exception as error:  # what any constructor of a host may raise
+        return first_line(error)
+    finally:
+        logging.disable(logging.NOTSET)
+    return None
 
 
 def runs_to_heads(cfg: Config) -> bool:

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
-from mmengine.optim import build_optim_wrapper
+from mmengine.optim import PolyLR, build_optim_wrapper
 
 from lkdense.commands import main
 from lkdense.swap import Choices, Maps, SwapError, read, swap_backbone, try_out, written
@@ -17,6 +18,7 @@ from lkdense.swap.trial import TextStub, build
 
 pytestmark = pytest.mark.filterwarnings('ignore::UserWarning', 'ignore::FutureWarning')
 
+OFFICIAL = str(Path(__file__).parents[1] / 'official/slak_51_decomposed.pth')
 MMSEG, MMDET = shipped('mmseg')[0], shipped('mmdet')[0]
 # of slak_pico
 ALL = [83, 166, 332, 665]
@@ -175,6 +177,20 @@ def test_training_is_as_in_our_recipes():
     assert min(rates) < 1e-4
 
 
+def test_the_schedule_follows_the_new_rate():
+    """mmseg's schedules end at 1e-4, which is where SLaK's begins."""
+    swap = swapped(CONFIGS['upernet'][0], 'slak_t')
+    (schedule,) = swap.config['param_scheduler']
+    assert schedule['eta_min'] == 1e-6
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], swap.config['optim_wrapper']['optimizer']['lr'])
+    scheduler = PolyLR(optimizer, eta_min=schedule['eta_min'], power=0.9, end=10, by_epoch=False)
+    for _ in range(10):
+        optimizer.step()
+        scheduler.step()
+    assert optimizer.param_groups[0]['lr'] == pytest.approx(1e-6)
+    assert swapped(CONFIGS['upernet'][0], keep_optimizer=True).config['param_scheduler'][0]['eta_min'] == 1e-4
+
+
 def test_an_adamw_keeps_its_rates_and_loses_what_was_about_the_old_backbone():
     before = read(MMSEG / 'mask2former/mask2former_swin-t_8xb2-90k_cityscapes-512x1024.py')
     after = swap_backbone(before, 'slak_t').config['optim_wrapper']
@@ -209,6 +225,16 @@ def test_a_width_that_cannot_be_told_is_asked_for(tmp_path):
     assert caught.value.kind == 'undecided'
     swap = swapped(path, given={'model.auxiliary_head.in_channels': 332})
     assert swap.config['model']['auxiliary_head']['in_channels'] == 332
+    for wrong in ('model.auxiliary_hed.in_channels', 'model.decode_head.channels', 'model.backbone.7'):
+        with pytest.raises(SwapError, match=f'--set {wrong}: no width'):
+            swapped(path, given={'model.auxiliary_head.in_channels': 332, wrong: 5})
+
+
+def test_images_of_more_channels_are_refused(tmp_path):
+    path = tmp_path / 'four.py'
+    path.write_text(f'_base_ = {str(CONFIGS["upernet"][0])!r}\nmodel = dict(backbone=dict(in_channels=4))')
+    with pytest.raises(SwapError, match='ResNetV1c reads images of 4 channels, our backbones of 3'):
+        swapped(path)
 
 
 def test_a_backbone_that_is_not_installed_can_be_described(tmp_path):
@@ -285,6 +311,27 @@ def test_the_command_writes_a_short_config_and_tells_the_cost(tmp_path, monkeypa
     assert len(text.splitlines()) < 20
     with pytest.raises(SystemExit, match=r'mine_slak_pico\.py is there already'):
         main(['swap', 'mine.py', 'slak_pico'])
+
+
+def test_the_command_refuses_what_would_not_work_later(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    theirs = str(CONFIGS['upernet'][0])
+    for options, message in (
+        (['--checkpoint', 'nothere.pth'], 'there is no checkpoint nothere.pth'),
+        (['--checkpoint', OFFICIAL], r'What would fit it: .*SLaK'),
+        (['-o', 'nowhere/new.py'], 'there is no folder nowhere'),
+    ):
+        with pytest.raises(SystemExit, match=message):
+            main(['swap', theirs, 'slak_pico', *options])
+    assert not list(tmp_path.iterdir())
+    main(['swap', 'upernet_slak_pico_ade20k', 'convnext_pico', '--shape', '64', '64'])
+    assert "type='lkdense.ConvNeXt'" in Path('upernet_slak_pico_ade20k_convnext_pico.py').read_text()
+    # whose constructor knows the host's own backbones only
+    convnext = str(MMSEG / 'convnext/convnext-tiny_upernet_8xb2-amp-160k_ade20k-512x512.py')
+    main(['swap', convnext, 'slak_pico', '--keep-optimizer', '--shape', '64', '64'])
+    assert (
+        'cannot be trained yet, because its optimizer cannot be built: NotImplementedError' in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(
