@@ -74,7 +74,8 @@ def run_study(args: argparse.Namespace) -> None:
     elif waiting:
         run_here(waiting, args.jobs, tell)
     if failed:
-        raise LaunchError(f'{len(failed)} of {len(waiting)} cells failed; the others are done')
+        others = '; the others are done' if len(failed) < len(folders) else ''
+        raise LaunchError(f'{len(failed)} of {len(folders)} cells failed{others}')
 
 
 def report_study(args: argparse.Namespace) -> None:
