@@ -1,7 +1,7 @@
 """What the model of a config costs, and its backbone alone: parameters, multiply-adds, seconds and memory.
 
 Example: lkdense complexity upernet_slak_b_ade20k --shape 512 2048
-         lkdense complexity upernet_slak_t_ade20k SLaK_tiny.pth --no-run
+         lkdense complexity upernet_slak_t_ade20k SLaK_tiny_checkpoint.pth --no-run
 A multiply-add counts once. With a checkpoint, its zeros are left out of the figures for non-zero weights.
 """
 

@@ -1,6 +1,6 @@
 """Measure the effective receptive field of one or more models, and draw them side by side.
 
-Example: lkdense erf upernet_slak_b_ade20k SLaK_base.pth --untrained --images data/ade/images --size 1024
+Example: lkdense erf upernet_slak_b_ade20k SLaK_base_checkpoint.pth --untrained --images data/ade/images --size 1024
          lkdense erf upernet_convnext_t_ade20k --images photos --and upernet_slak_t_ade20k model.backbone.small_kernel=3
 Of the backbone of any config of mmsegmentation or mmdetection, or of a segmentor's decode head. Without a checkpoint
 the weights are random. Writes erf.png, and erf.csv with the area for each share of the contribution.
