@@ -46,6 +46,7 @@ A description has::
 """
 
 import json
+import traceback
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -207,7 +208,9 @@ def _check_models(configs: Mapping[str, Config]) -> None:
     for name, cfg in configs.items():
         model = json.dumps(cfg.model.to_dict(), sort_keys=True, default=str)
         if model not in seen and (error := _build_error(cfg)):
-            raise LaunchError(f'{name}: its model cannot be built: {error}')
+            # a bare assertion has no words but its own line
+            reason = str(error) or traceback.extract_tb(error.__traceback__)[-1].line
+            raise LaunchError(f'{name}: its model cannot be built: {reason}')
         seen.add(model)
 
 

@@ -133,10 +133,16 @@ def test_braces_without_a_meaning_are_said(study, tmp_path):
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (lambda s: s['kernels']['7'].update(kernel_size=7), "k7-d12-s0: its model cannot (?s:.*) argument 'kernel_size'"),
+        (
+            lambda s: s['kernels']['7'].update(kernel_size=7),
+            "k7-d12-s0: its model cannot (?s:.*) argument 'kernel_size'",
+        ),
         (lambda s: s['kernels']['13 strips'].update(kernel_sizes=[12] * 4), 'k13_strips.*: its model .* odd'),
         (lambda s: s['families']['narrow'].update(type='lkdense.Slack'), 'its model cannot be built: .*Slack'),
-        (lambda s: s['tasks']['reach']['options'].update({'model.decode_head.num_classes': None}), 'cannot be built'),
+        (
+            lambda s: s['tasks']['reach']['options'].update({'model.decode_head.in_channels': 83}),
+            'built: assert self.in_channels == self.channels',
+        ),
     ],
 )
 def test_a_model_that_cannot_be_built_is_refused_before_anything_is_made(study, tmp_path, change, message):
