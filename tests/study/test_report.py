@@ -143,7 +143,7 @@ def test_every_kind_of_picture_is_there_and_shows_something(page):
         'full_curve_classification_crops_top_1',
         'full_curve_segmentation_camvid_upernet_miou',
         'full_curve_detection_nuclei_mask_r_cnn_box_ap',
-        'full_curve_detection_nuclei_mask_r_cnn_mask_map',
+        'full_curve_detection_nuclei_mask_r_cnn_mask_ap',
         'full_sizes_detection_nuclei_mask_r_cnn_box_ap',
         'full_erf_segmentation_camvid_upernet_miou',
         'full_cost_classification_crops_top_1',
