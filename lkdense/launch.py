@@ -45,9 +45,7 @@ def run(main: Callable[[], None], name: str) -> None:
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     """The config, what may be changed in it, and whether to trust checkpoints: the same for all tools."""
-    parser.add_argument(
-        'config', metavar='CONFIG', help="of a segmentor or a detector: a path, or the name of one of lkdense's own"
-    )
+    parser.add_argument('config', metavar='CONFIG', help="a path, or the name of one of lkdense's own")
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -69,12 +67,14 @@ def add_trust_option(parser: argparse.ArgumentParser) -> None:
 def add_runner_options(parser: argparse.ArgumentParser) -> None:
     """The options that training and testing have in common."""
     add_config_options(parser)
-    parser.add_argument('--work-dir', metavar='DIR', help="logs and checkpoints; default: work_dirs/ and CONFIG's name")
+    parser.add_argument(
+        '--work-dir', metavar='DIR', help="logs and checkpoints (default: work_dirs/ and CONFIG's name)"
+    )
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
-        help='what started the processes (pytorch: torchrun); none: there is only this one',
+        help='what started the processes (pytorch: torchrun); none: there is only this one (default: none)',
     )
 
 

@@ -72,3 +72,18 @@ def test_every_published_figure_has_its_source():
     facts = zoo.published()
     for entry in [*facts['models'].values(), *facts['classifiers']]:
         assert entry['source'] in facts['sources']
+
+
+def test_what_was_reached_with_another_recipe_is_said_and_is_no_result_of_the_config(cost):
+    facts = zoo.published()
+    entries = {entry['config']: entry for entry in facts['classifiers'] if 'config' in entry}
+    assert set(entries) == {name for name in zoo.configs() if zoo.dataset_of(name) == 'in1k' and '_pico_' not in name}
+    index = {model['Name']: model for model in yaml.safe_load((ROOT / 'model-index.yml').read_text())['Models']}
+    for name, entry in entries.items():
+        theirs = entry.get('recipe') == 'own'
+        # as the config's own docstring has it
+        told = ' '.join((ROOT / f'configs/{name}.py').read_text().split('"""')[1].split())
+        assert f'report {entry["top1"]} % top-1' in told and ('with a recipe of their own' in told) == theirs
+        row = zoo.row(name, facts, cost)
+        assert f'top-1 {entry["top1"]}' + ' with a recipe of their own' * theirs in row
+        assert ('Results' in index[name]) != theirs

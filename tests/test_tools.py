@@ -45,7 +45,7 @@ CONFIGS = {
 }
 HEADLINES = {
     'upernet': r'mIoU \d+\.\d\d %, mean accuracy \d+\.\d\d %, pixel accuracy \d+\.\d\d %',
-    'cascade': r'box mAP -?\d\.\d{3}, mask mAP -?\d\.\d{3}',
+    'cascade': r'box AP -?\d\.\d{3}, mask AP -?\d\.\d{3}',
     'faster': r'mAP \d\.\d{3}',
 }
 # what every transform of such a type is changed to, for images of 64x64

@@ -28,7 +28,7 @@ TASKS = {  # task: layout of its data, config, and its metrics with their names 
     'detection': (
         'coco',
         'configs/examples/cascade_mask_rcnn_slak_pico_shapes.py',
-        {'coco/bbox_mAP': 'box mAP', 'coco/segm_mAP': 'mask mAP'},
+        {'coco/bbox_mAP': 'box AP', 'coco/segm_mAP': 'mask AP'},
     ),
 }
 IMAGES, SIZE, CLASSES = 250, 128, 2

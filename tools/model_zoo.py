@@ -54,20 +54,28 @@ PAPERS = {
     'swin': ('Swin', 'Swin Transformer: Hierarchical Vision Transformer using Shifted Windows', '2103.14030'),
     'resnet': ('ResNet', 'Deep Residual Learning for Image Recognition', '1512.03385'),
 }
+# metric as `mim` calls it, key of published.yml, and task where it is not the data set's
+METRICS = (
+    ('mIoU', 'mIoU', None),
+    ('box AP', 'box', None),
+    ('mask AP', 'mask', 'Instance Segmentation'),
+    ('Top 1 Accuracy', 'top1', None),
+)
 INTRO = """# Model zoo
 
 <!-- written by tools/model_zoo.py from configs/, docs/model_zoo/published.yml and docs/model_zoo/cost.json -->
 
-Every config, what its model costs, and what others have published for the recipe that it follows. **None of these
-models was trained by us**: the columns "published" are the sources' figures, with the weights that they started from,
-and say nothing about this code; the other columns are ours.
+Every config, what its model costs, and what others have published for the recipe that it follows, or, where it is said,
+for the same model with another. **None of these models was trained by us**: the columns "published" are the sources'
+figures, with the weights that they started from, and say nothing about this code; the other columns are ours.
 
 - Parameters and multiply-adds (GMAC, which papers call FLOPs) are counted by `tools/complexity.py`, a multiply-add
   once, in convolutions, linear layers and products of matrices, for the model as it is trained.
 - Seconds and MiB are measured: one image of 512 x 512 through the whole model, its backbone merged where it can be, in
   one pass after another to warm up; MiB is how far the pass raises the peak of memory. The machine is shared, and
   other processes ran beside some of these: a third more or less means nothing. On {machine}.
-- Published mIoU is for one scale, and after the slash for several; AP is of boxes and masks.
+- Published mIoU is for one scale, and after the slash for several; box and mask are COCO's AP, the mean over IoU 0.50
+  to 0.95; top-1 is from random weights, in percent.
 """
 COMPARISON = """
 ## Counted against published
@@ -170,12 +178,12 @@ COMPARED = ('model', 'form', 'M, ours', 'M, published', '', 'GMAC, ours', 'GMAC,
 
 
 def row(name: str, facts: dict, cost: dict) -> tuple[str, ...]:
-    ours, theirs = cost['models'][name], facts['models'].get(name, {})
+    ours, theirs = cost['models'][name], published_for(name, facts)
     height, width = ours['size']
     return (
         f'[{name}](../configs/{name}.py)',
         f'{ours["trained"]["parameters"] / 1e6:.1f} M',
-        f'{ours["trained"]["macs"] / 1e9:.0f}, {height} x {width}',
+        f'{billions(ours["trained"]["macs"])}, {height} x {width}',
         f'{ours["seconds"]:.2f}' if 'seconds' in ours else '',
         str(ours.get('mebibytes') or ''),
         result(theirs),
@@ -185,11 +193,21 @@ def row(name: str, facts: dict, cost: dict) -> tuple[str, ...]:
     )
 
 
+def published_for(name: str, facts: dict) -> dict:
+    """Return what others report for the model of a config, which may be with another recipe; nothing: an empty dict."""
+    classifiers = {entry['config']: entry for entry in facts['classifiers'] if 'config' in entry}
+    return facts['models'].get(name) or classifiers.get(name, {})
+
+
+def billions(macs: int) -> str:
+    return f'{macs / 1e9:.{0 if macs >= 100e9 else 1}f}'
+
+
 def result(theirs: dict) -> str:
     if 'mIoU' in theirs:
         return f'mIoU {theirs["mIoU"]}' + (f' / {theirs["ms"]}' if 'ms' in theirs else '')
     if 'top1' in theirs:
-        return f'top-1 {theirs["top1"]}'
+        return f'top-1 {theirs["top1"]}' + (' with a recipe of their own' if 'recipe' in theirs else '')
     if 'box' in theirs:
         return f'box {theirs["box"]}' + (f', mask {theirs["mask"]}' if 'mask' in theirs else '')
     return 'nothing'
@@ -217,7 +235,7 @@ def comparison(facts: dict, cost: dict) -> Iterator[tuple[str, ...]]:
 
 
 def compared(name: str, theirs: dict, ours: dict, digits: int) -> tuple[str, ...]:
-    millions, billions = ours['parameters'] / 1e6, ours['macs'] / 1e9
+    millions, gigas = ours['parameters'] / 1e6, ours['macs'] / 1e9
     counted = 'macs' in theirs
     return (
         name,
@@ -225,9 +243,9 @@ def compared(name: str, theirs: dict, ours: dict, digits: int) -> tuple[str, ...
         f'{millions:.1f}',
         str(theirs['parameters']),
         f'{millions / theirs["parameters"] - 1:+.1%}',
-        f'{billions:.{digits}f}' if counted else '',
+        f'{gigas:.{digits}f}' if counted else '',
         str(theirs['macs']) if counted else '',
-        f'{billions / theirs["macs"] - 1:+.1%}' if counted else '',
+        f'{gigas / theirs["macs"] - 1:+.1%}' if counted else '',
         theirs.get('note', ''),
     )
 
@@ -246,7 +264,7 @@ def index(facts: dict, cost: dict) -> str:
         )
         for name, title, number in PAPERS.values()
     ]
-    models = [indexed(name, facts['models'].get(name, {}), cost['models'][name]) for name in configs()]
+    models = [indexed(name, published_for(name, facts), cost['models'][name]) for name in configs()]
     text = yaml.safe_dump(dict(Collections=collections, Models=models), sort_keys=False, allow_unicode=True, width=120)
     return (
         f'# written by tools/model_zoo.py; the results are what the authors published, none was trained by us\n{text}'
@@ -263,9 +281,11 @@ def indexed(name: str, theirs: dict, ours: dict) -> dict:
     }
     entry = dict(Name=name, Config=f'configs/{name}.py', Metadata=metadata)
     entry['In Collection'] = PAPERS[family_of(name)][0]
-    results = [(task, dict(mIoU=theirs['mIoU']) if 'mIoU' in theirs else {'box AP': theirs['box']})] if theirs else []
-    if 'mask' in theirs:
-        results.append(('Instance Segmentation', {'mask AP': theirs['mask']}))
+    results = []
+    # a result of another recipe is none of this config's
+    for metric, key, of_task in METRICS if 'recipe' not in theirs else ():
+        if key in theirs:
+            results.append((of_task or task, {metric: theirs[key]}))
     if results:
         metadata['Results published by'] = theirs['source']
         entry['Results'] = [dict(Task=task, Dataset=title, Metrics=metrics) for task, metrics in results]

@@ -74,7 +74,7 @@ def plot_probe(probe: Probe, colors: Mapping[str, tuple]) -> Figure:
 
 
 def plot_sizes(curves: Mapping[str, Curve]) -> Figure:
-    """Draw box mAP against kernel size for objects of each size, small, medium and large."""
+    """Draw box AP against kernel size for objects of each size, small, medium and large."""
     figure, (axes,) = panels()
     kernels = list(next(iter(curves.values())).values)
     ends = []
@@ -91,7 +91,7 @@ def plot_sizes(curves: Mapping[str, Curve]) -> Figure:
     label_ends(axes, ends, SIZE_COLORS)
     _kernel_axis(axes, kernels)
     setting = next(iter(curves.values())).setting
-    axes.set_ylabel('box mAP, %')
+    axes.set_ylabel('box AP, %')
     add_title(figure, 'detection, by size of object', setting.text())
     return figure
 

@@ -15,11 +15,11 @@ from .statistics import UNDECIDED, Interval, judge, mean_interval, paired
 METRICS = {
     'classification': {'accuracy/top1': 'top-1'},
     'segmentation': {'mIoU': 'mIoU'},
-    'detection': {'coco/bbox_mAP': 'box mAP', 'coco/segm_mAP': 'mask mAP', 'pascal_voc/mAP': 'mAP'},
+    'detection': {'coco/bbox_mAP': 'box AP', 'coco/segm_mAP': 'mask AP', 'pascal_voc/mAP': 'mAP'},
 }
 # in the probe every pixel that counts is as hard as any other, and guessing has an accuracy that is known
 PROBE_METRICS = {**METRICS, 'segmentation': {'aAcc': 'pixel accuracy'}}
-# box mAP of objects by their size
+# box AP of objects by their size
 SIZES = {'small': 'coco/bbox_mAP_s', 'medium': 'coco/bbox_mAP_m', 'large': 'coco/bbox_mAP_l'}
 NEEDED = ('name', 'family', 'kernel', 'reach', 'task', 'data', 'size', 'head', 'seed', 'metrics')
 

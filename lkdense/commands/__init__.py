@@ -14,7 +14,7 @@ from .. import __version__, launch
 # verb: module of this package and its line in the help
 COMMANDS = {
     'train': ('train', 'train the model of a config'),
-    'test': ('test', 'evaluate a checkpoint: mIoU, mAP or accuracy'),
+    'test': ('test', 'evaluate a checkpoint: mIoU, AP or accuracy'),
     'predict': ('predict', 'segment or detect in images, folders and videos'),
     'browse': ('browse', 'what the data loader feeds, drawn with its labels'),
     'serve': ('serve', 'a page that shows what models say of an image'),

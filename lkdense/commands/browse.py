@@ -19,9 +19,12 @@ from ..launch import LaunchError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     launch.add_config_options(parser)
     parser.add_argument('--out', type=Path, required=True, help='folder of the pictures')
-    parser.add_argument('--count', type=int, default=20, help='how many images to draw; 20')
+    parser.add_argument('--count', type=int, default=20, help='how many images to draw (default: 20)')
     parser.add_argument(
-        '--phase', choices=['train', 'val', 'test'], default='train', help="which of the config's data loaders; train"
+        '--phase',
+        choices=['train', 'val', 'test'],
+        default='train',
+        help="which of the config's data loaders (default: train)",
     )
 
 

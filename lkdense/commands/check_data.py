@@ -13,7 +13,7 @@ from ..data_check import check_data
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     launch.add_config_options(parser)
-    parser.add_argument('--cases', type=int, default=3, help='how many cases of each fault to show; 3')
+    parser.add_argument('--cases', type=int, default=3, help='how many cases of each fault to show (default: 3)')
 
 
 def main(args: argparse.Namespace) -> None:

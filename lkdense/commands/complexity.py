@@ -1,7 +1,7 @@
 """What the model of a config costs, and its backbone alone: parameters, multiply-adds, seconds and memory.
 
 Example: lkdense complexity upernet_slak_b_ade20k --shape 512 2048
-         lkdense complexity upernet_slak_t_ade20k SLaK_tiny.pth --no-run
+         lkdense complexity upernet_slak_t_ade20k SLaK_tiny_checkpoint.pth --no-run
 A multiply-add counts once. With a checkpoint, its zeros are left out of the figures for non-zero weights.
 """
 
@@ -19,10 +19,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     launch.add_config_options(parser)
     parser.add_argument('checkpoint', nargs='?', help="the model's or the authors' weights")
     parser.add_argument(
-        '--shape', type=int, nargs=2, metavar=('H', 'W'), help='of the image in pixels; 512 512, for detection 800 1280'
+        '--shape',
+        type=int,
+        nargs=2,
+        metavar=('H', 'W'),
+        help='of the image in pixels (default: 512 512, for detection 800 1280)',
     )
     parser.add_argument('--deploy', action='store_true', help="merge the backbone's parallel branches first")
-    parser.add_argument('--sparsity', type=float, default=0.0, help="share of the backbone's weights to set to zero")
+    parser.add_argument(
+        '--sparsity', type=float, default=0.0, help="share of the backbone's weights to set to zero (default: 0)"
+    )
     parser.add_argument('--no-run', action='store_true', help='only count, measure neither time nor memory')
 
 

@@ -1,6 +1,6 @@
 """Measure the effective receptive field of one or more models, and draw them side by side.
 
-Example: lkdense erf upernet_slak_b_ade20k SLaK_base.pth --untrained --images data/ade/images --size 1024
+Example: lkdense erf upernet_slak_b_ade20k SLaK_base_checkpoint.pth --untrained --images data/ade/images --size 1024
          lkdense erf upernet_convnext_t_ade20k --images photos --and upernet_slak_t_ade20k model.backbone.small_kernel=3
 Of the backbone of any config of mmsegmentation or mmdetection, or of a segmentor's decode head. Without a checkpoint
 the weights are random. Writes erf.png, and erf.csv with the area for each share of the contribution.
@@ -34,24 +34,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--untrained', action='store_true', help='each model with a checkpoint also with random weights'
     )
     parser.add_argument('--images', type=Path, required=True, help='folder of images, at any depth')
-    parser.add_argument('--count', type=int, default=50, help='how many of them, in the order of their names; 50')
+    parser.add_argument(
+        '--count', type=int, default=50, help='how many of them, in the order of their names (default: 50)'
+    )
     parser.add_argument(
         '--size',
         type=int,
         nargs='+',
         default=[1024],
         metavar='PIXELS',
-        help='side, or height and width, that images are resized to; 1024',
+        help='side, or height and width, that images are resized to (default: 1024)',
     )
     parser.add_argument(
         '--stage',
         type=lambda word: int(word) if word.isdigit() else word,
         default=4,
         choices=STAGES,
-        help="whose map is looked at; head: the scores of a segmentor's decode head; 4",
+        help="whose map is looked at; head: the scores of a segmentor's decode head (default: 4)",
     )
     parser.add_argument('--signed', action='store_true', help='also count what lowers the map, in a second row')
-    parser.add_argument('--out', type=Path, default=Path('work_dirs/erf'), help='folder of what is written')
+    parser.add_argument(
+        '--out', type=Path, default=Path('work_dirs/erf'), help='folder of what is written (default: work_dirs/erf)'
+    )
 
 
 def main(args: argparse.Namespace) -> None:

@@ -24,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('checkpoint', metavar='CHECKPOINT', help='of the whole model, or of its backbone alone')
     parser.add_argument('out', metavar='OUT', type=Path, help='the .onnx file to write')
     parser.add_argument('--backbone', action='store_true', help='only the backbone, with its maps as outputs')
-    parser.add_argument('--size', type=int, nargs=2, default=(512, 512), metavar=('H', 'W'), help='in pixels; 512 512')
+    parser.add_argument(
+        '--size', type=int, nargs=2, default=(512, 512), metavar=('H', 'W'), help='in pixels (default: 512 512)'
+    )
 
 
 def main(args: argparse.Namespace) -> None:
@@ -48,4 +50,7 @@ def main(args: argparse.Namespace) -> None:
         raise LaunchError(f'{args.out} gives other numbers than PyTorch: {difference:.1e} of the largest value')
     print(f'{args.out}: onnxruntime differs from PyTorch by {difference:.1e} of the largest value')
     normalization = {key: cfg.model.data_preprocessor.get(key) for key in ('mean', 'std', 'bgr_to_rgb')}
-    print(f'input: image [N, 3, {", ".join(map(str, args.size))}], normalized with {normalization}')
+    # only what dynamic_size leaves open
+    size = 'H, W' if args.backbone else ', '.join(map(str, args.size))
+    any_size = ', H and W in multiples of 32' if args.backbone else ''
+    print(f'input: image [N, 3, {size}], any N{any_size}, normalized with {normalization}')

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--out', type=Path, required=True, help='folder of what is written')
     parser.add_argument(
-        '--threshold', type=float, default=0.3, help='the score from which on detections are drawn; 0.3'
+        '--threshold', type=float, default=0.3, help='the score from which on detections are drawn (default: 0.3)'
     )
 
 

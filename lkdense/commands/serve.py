@@ -27,9 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='another model, to compare with; --cfg-options change both',
     )
     parser.add_argument('--images', type=Path, metavar='DIR', help='folder of example images, at any depth')
-    parser.add_argument('--host', default=LOOPBACK[0], help='address to listen at; 127.0.0.1, this machine alone')
-    parser.add_argument('--port', type=int, default=8000, help='0 for any that is free; 8000')
-    parser.add_argument('--side', type=int, default=1024, help='pixels to which larger images are reduced; 1024')
+    parser.add_argument(
+        '--host', default=LOOPBACK[0], help='address to listen at (default: 127.0.0.1, this machine alone)'
+    )
+    parser.add_argument('--port', type=int, default=8000, help='0 for any that is free (default: 8000)')
+    parser.add_argument(
+        '--side', type=int, default=1024, help='pixels to which larger images are reduced (default: 1024)'
+    )
 
 
 def main(args: argparse.Namespace) -> None:

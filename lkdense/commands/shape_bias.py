@@ -40,18 +40,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument('--synthetic', choices=LAYOUTS, metavar='LAYOUT', help='whose synthetic set it was trained on')
     source.add_argument('--coco', type=Path, metavar='FILE', help="annotations in COCO's format, with masks")
-    parser.add_argument('--classes', type=int, help='how many the synthetic set has; as many as the model knows')
-    parser.add_argument('--size', type=int, default=256, help='side in pixels of synthetic images; 256')
+    parser.add_argument(
+        '--classes', type=int, help='how many the synthetic set has (default: as many as the model knows)'
+    )
+    parser.add_argument('--size', type=int, default=256, help='side in pixels of synthetic images (default: 256)')
     parser.add_argument('--images', type=Path, help='folder of the images of --coco')
     parser.add_argument(
         '--background',
         choices=BACKGROUNDS,
         default='grey',
-        help="around instances of --coco; own is on the shape's side",
+        help="around instances of --coco; own is on the shape's side (default: grey)",
     )
-    parser.add_argument('--count', type=int, default=200, help='images of each kind, with --coco at most; 200')
-    parser.add_argument('--seed', type=int, default=0, help='the same gives the same images; 0')
-    parser.add_argument('--out', type=Path, default=Path('work_dirs/shape_bias'), help='folder of what is written')
+    parser.add_argument(
+        '--count', type=int, default=200, help='images of each kind, with --coco at most (default: 200)'
+    )
+    parser.add_argument('--seed', type=int, default=0, help='the same gives the same images (default: 0)')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        default=Path('work_dirs/shape_bias'),
+        help='folder of what is written (default: work_dirs/shape_bias)',
+    )
 
 
 def main(args: argparse.Namespace) -> None:

@@ -19,7 +19,12 @@ from ..sparse import from_zeros, sparse_parameters
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('checkpoint', help="the authors' or ours")
     parser.add_argument(
-        '--shape', type=int, nargs=2, default=(224, 224), metavar=('H', 'W'), help='of the image, in pixels; 224 224'
+        '--shape',
+        type=int,
+        nargs=2,
+        default=(224, 224),
+        metavar=('H', 'W'),
+        help='of the image, in pixels (default: 224 224)',
     )
     parser.add_argument('--all', action='store_true', help='every layer, not only the means of each kind and stage')
     launch.add_trust_option(parser)

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     plan.set_defaults(step=plan_study)
     run = verbs.add_parser('run', help='train the cells that are not done')
     run.add_argument('folder', metavar='DIR', type=Path, help="the plan's")
-    run.add_argument('--jobs', type=int, default=1, help='cells at a time; they share the cores evenly')
+    run.add_argument('--jobs', type=int, default=1, help='cells at a time, which share the cores evenly (default: 1)')
     run.add_argument('--only', metavar='TEXT', default='', help='only cells whose name has this in it')
     run.add_argument('--cluster', choices=['slurm', 'local'], help='submit to a cluster through submitit')
     run.add_argument(
@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.set_defaults(step=run_study)
     report = verbs.add_parser('report', help='write results.json, the page and its pictures')
     report.add_argument('folders', metavar='DIR', type=Path, nargs='+', help='plans, or results.json of earlier ones')
-    report.add_argument('--out', metavar='DIR', type=Path, help='default: report/ in the first folder')
+    report.add_argument(
+        '--out', metavar='DIR', type=Path, help='folder of the page (default: report/ in the first folder)'
+    )
     report.set_defaults(step=report_study)
 
 
@@ -74,7 +76,8 @@ def run_study(args: argparse.Namespace) -> None:
     elif waiting:
         run_here(waiting, args.jobs, tell)
     if failed:
-        raise LaunchError(f'{len(failed)} of {len(waiting)} cells failed; the others are done')
+        others = '; the others are done' if len(failed) < len(folders) else ''
+        raise LaunchError(f'{len(failed)} of {len(folders)} cells failed{others}')
 
 
 def report_study(args: argparse.Namespace) -> None:

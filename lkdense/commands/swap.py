@@ -24,9 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'config', metavar='CONFIG', help="the config that you have: a path, or the name of one of lkdense's"
     )
     parser.add_argument('backbone', metavar='BACKBONE', help='such as slak_t')
-    parser.add_argument('-o', '--out', metavar='NEW', help='by default CONFIG_BACKBONE.py in the current folder')
+    parser.add_argument(
+        '-o', '--out', metavar='NEW', help='the config to write (default: CONFIG_BACKBONE.py in the current folder)'
+    )
     parser.add_argument('--checkpoint', metavar='PATH', help="the backbone's weights, such as its authors' file")
-    parser.add_argument('--drop-path', type=float, metavar='RATE', help='instead of that of our recipe')
+    parser.add_argument(
+        '--drop-path', type=float, metavar='RATE', help='of stochastic depth (default: that of our recipe)'
+    )
     parser.add_argument('--keep-optimizer', action='store_true', help='change nothing in how the config trains')
     parser.add_argument(
         '--their-maps',
@@ -43,7 +47,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help='a width that cannot be told: model.neck.in_channels="[64,128]"',
     )
-    parser.add_argument('--shape', type=int, nargs=2, default=(512, 512), metavar=('H', 'W'), help='for the cost')
+    parser.add_argument(
+        '--shape',
+        type=int,
+        nargs=2,
+        default=(512, 512),
+        metavar=('H', 'W'),
+        help='for the cost, in pixels (default: 512 512)',
+    )
 
 
 def main(args: argparse.Namespace) -> None:

@@ -19,8 +19,10 @@ PACKAGES = ('mmseg', 'mmdet')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--out', metavar='PATH', default='docs/swap_report', help='without ending; docs/swap_report')
-    parser.add_argument('--backbone', default='slak_pico', help='the one that is put in; slak_pico')
+    parser.add_argument(
+        '--out', metavar='PATH', default='docs/swap_report', help='without ending (default: docs/swap_report)'
+    )
+    parser.add_argument('--backbone', default='slak_pico', help='the one that is put in (default: slak_pico)')
     parser.add_argument('--again', action='store_true', help='begin anew instead of going on')
 
 

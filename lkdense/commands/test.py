@@ -1,4 +1,4 @@
-"""Evaluate a checkpoint: mIoU of a segmentor, mAP of a detector, accuracy of a classifier.
+"""Evaluate a checkpoint: mIoU of a segmentor, AP of a detector, accuracy of a classifier.
 
 Example: lkdense test configs/upernet_slak_b_ade20k.py work_dirs/slak_b/iter_160000.pth --show-dir pictures
 """
@@ -21,8 +21,8 @@ HEADLINES = {
     'mIoU': 'mIoU {:.2f} %',
     'mAcc': 'mean accuracy {:.2f} %',
     'aAcc': 'pixel accuracy {:.2f} %',
-    'coco/bbox_mAP': 'box mAP {:.3f}',
-    'coco/segm_mAP': 'mask mAP {:.3f}',
+    'coco/bbox_mAP': 'box AP {:.3f}',
+    'coco/segm_mAP': 'mask AP {:.3f}',
     'pascal_voc/mAP': 'mAP {:.3f}',
 }
 

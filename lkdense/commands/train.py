@@ -1,4 +1,4 @@
-"""Train the segmentor or detector of a config.
+"""Train the segmentor, detector or classifier of a config.
 
 Example: lkdense train configs/upernet_slak_b_ade20k.py --work-dir work_dirs/slak_b --resume
 """
@@ -31,12 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help="scale the learning rate with the batch over all processes; the config's is for base_batch_size images",
     )
-    parser.add_argument('--seed', type=int, help="of all random numbers, in place of the config's")
+    parser.add_argument('--seed', type=int, help="of all random numbers (default: the config's)")
     parser.add_argument(
         '--strategy',
         choices=['ddp', 'fsdp'],
         default='ddp',
-        help='how several processes share a model: whole in each, or in shards, which takes GPUs',
+        help='how several processes share a model: whole in each, or in shards, which takes GPUs (default: ddp)',
     )
     parser.add_argument('--deterministic', action='store_true', help='deterministic kernels only, where there are some')
 

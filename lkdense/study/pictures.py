@@ -56,8 +56,8 @@ class Pictures:
     ) -> list[str]:
         """Gains downstream against gains upstream, of each task in points and in percent of the remaining error."""
         found = []
-        for task, metric in (('segmentation', 'mIoU'), ('detection', 'box mAP')):
-            # mask mAP would lie upon box mAP: it is in the table
+        for task, metric in (('segmentation', 'mIoU'), ('detection', 'box AP')):
+            # mask AP would lie upon box AP: it is in the table
             theirs = [gain for gain in published if (gain.task, gain.metric) == (task, metric)]
             for share, ours in ((False, points), (True, shares)):
                 ours = [gain for gain in ours if gain.setting.task == task and gain.upstream]
@@ -68,14 +68,14 @@ class Pictures:
         return found
 
     def curves(self, study: Mapping) -> list[str]:
-        """Every metric against kernel size, and of each detector the box mAP by size of object."""
+        """Every metric against kernel size, and of each detector the box AP by size of object."""
         found = []
         for curve in compute_curves(study):
             what = f'{curve.setting.metric} against kernel size'
             found.append(self._of_setting(study, 'curve', curve.setting, what, plot_curve(curve, self.colors)))
         for curve in compute_curves(study):
-            if curve.setting.metric == 'box mAP' and (by_size := _by_size(study, curve)):
-                what = 'box mAP by size of object'
+            if curve.setting.metric == 'box AP' and (by_size := _by_size(study, curve)):
+                what = 'box AP by size of object'
                 found.append(self._of_setting(study, 'sizes', curve.setting, what, plot_sizes(by_size)))
         return found
 

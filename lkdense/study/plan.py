@@ -3,36 +3,58 @@
 A description has::
 
     title: ...
-    seeds: [0, 1, 2]
+    seeds: [0, 1, 2]                # of weights and order of images; the cells of the first are trained first
     families:                       # backbones; arguments that all kernels share
       pico: {type: lkdense.SLaK, arch: pico, width_factor: 1.0, small_kernel: 5, decompose: false}
-    kernels:                        # label: the arguments that make the difference
+    kernels:                        # label: the arguments that make the difference, kernel_sizes among them
       '7': {kernel_sizes: [7, 7, 7, 7]}
       51 strips: {kernel_sizes: [51, 51, 51, 51], decompose: true}
     tasks:
       camvid:
         kind: segmentation          # or detection, classification
         config: studies/upernet_pico_camvid     # a name or a path
-        options: {}                 # of all its cells, as of --cfg-options
+        options: {}                 # of all its cells, as of --cfg-options; {data} stands for DIR/data
         sizes: {128: {}}            # axes of this task: label, and options that go with it
         heads: {upernet: {}}
         distances: [12, 24]         # stands for {distance} in the options
         kernels: ['7']              # a part of the kernels only
         chance: 50.0                # the metric of a guess
         erf: {images: DIR, count: 4, size: [256, 256]}      # measured with random and with trained weights
-    upstream: crops                 # the task that the others are set beside
+    upstream: crops                 # the classification that the others are set beside
     data:                           # sets that are made, at DIR/data/NAME
-      crops: {make: crops, ...}
+      crops:                        # classification from a segmentation set, with the arguments of write_crops
+        make: crops
+        images: data/camvid/images              # a folder of images for each part
+        labels: data/camvid/annotations         # the same of label maps; value k is class k
+        classes: [sky, building]
+        parts: [train, val]                     # these, and the following, are the defaults
+        size: 64                                # of a crop, in pixels
+        per_class: 300                          # crops for training at the most; a quarter of it for validation
+        seed: 0
+      reach_12:                     # the long-range probe, with the arguments of write_reach
+        make: reach
+        distance: 12                            # in pixels
+        train: 400                              # images; these, and the following, are the defaults
+        val: 100
+        size: 128
+        seed: 0
+    recipe:                         # in words, for the report: how each task is trained
+      camvid: 160 iterations of 8 crops
     confounds: [...]                # what else could explain a difference
+
+``title``, ``seeds``, ``families``, ``kernels`` and ``tasks`` are needed, and of a task ``kind`` and ``config``.
 """
 
 import json
+import traceback
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from mmengine.config import Config
 
@@ -40,6 +62,7 @@ from ..config import FOLDER
 from ..datasets.crops import write_crops
 from ..datasets.reach import write_reach
 from ..launch import LaunchError, read_config
+from ..loading import build_model
 
 STUDIES = FOLDER / 'studies'
 KINDS = ('classification', 'segmentation', 'detection')
@@ -96,6 +119,9 @@ def read_study(path: str | Path) -> dict:
             raise LaunchError(f'{path}: task {name}: kind must be one of {", ".join(KINDS)}, got {task["kind"]!r}')
         if unknown := set(map(str, task.get('kernels', ()))) - set(map(str, study['kernels'])):
             raise LaunchError(f'{path}: task {name}: no kernel is called {", ".join(sorted(unknown))}')
+    for name, arguments in study['kernels'].items():
+        if 'kernel_sizes' not in arguments:
+            raise LaunchError(f'{path}: kernel {name} lacks kernel_sizes, by which the report puts kernels in order')
     if study.get('upstream', next(iter(study['tasks']))) not in study['tasks']:
         raise LaunchError(f'{path}: upstream must be one of {", ".join(study["tasks"])}, got {study["upstream"]!r}')
     return study
@@ -139,13 +165,15 @@ def write_plan(study: Mapping, folder: Path) -> list[Cell]:
     """Make the data of a study and write the config of each of its cells to ``folder/cells/NAME/config.py``.
 
     Raises:
-        LaunchError: a config is not there, or a cell of that name has another config already.
+        LaunchError: a config is not there, a model cannot be built, or a cell of that name has another config already.
     """
+    cells = list(expand(study))
+    read = {cell.name: cell_config(cell, folder) for cell in cells}
+    _check_models(read)
     for name, made in study.get('data', {}).items():
         _make(folder / 'data' / name, dict(made))
-    cells = list(expand(study))
     # pretty_text is a property that formats the config anew, a second for a large one
-    configs = {cell.name: cell_config(cell, folder).pretty_text for cell in cells}
+    configs = {name: cfg.pretty_text for name, cfg in read.items()}
     for name, text in configs.items():
         path = folder / 'cells' / name / CONFIG
         if path.is_file() and path.read_text() != text:
@@ -172,6 +200,31 @@ def cell_config(cell: Cell, folder: Path) -> Config:
     cfg.randomness = dict(seed=cell.seed)
     cfg.work_dir = (folder / 'cells' / cell.name / 'work').as_posix()
     return cfg
+
+
+def _check_models(configs: Mapping[str, Config]) -> None:
+    """Build each of the cells' models once: better now than in every training."""
+    seen = set()
+    for name, cfg in configs.items():
+        model = json.dumps(cfg.model.to_dict(), sort_keys=True, default=str)
+        if model not in seen and (error := _build_error(cfg)):
+            # a bare assertion has no words but its own line
+            reason = str(error) or traceback.extract_tb(error.__traceback__)[-1].line
+            raise LaunchError(f'{name}: its model cannot be built: {reason}')
+        seen.add(model)
+
+
+def _build_error(cfg: Config) -> Exception | None:
+    # some models of the hosts read a number while they are built, and nothing on the meta device has one
+    for device in ('meta', 'cpu'):
+        try:
+            with torch.device(device), warnings.catch_warnings():
+                warnings.simplefilter('ignore')
+                build_model(cfg)
+            return None
+        except Exception as error:
+            found = error
+    return found
 
 
 def _filled(value: Any, fill: Mapping[str, Any]) -> Any:

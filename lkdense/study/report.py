@@ -18,7 +18,7 @@ CONFOUNDS = (
     'nothing of how the result would change with another data set or a recipe tuned for each kernel.',
 )
 GAIN_CONFOUND = (
-    'A point of accuracy and a point of mIoU or mAP are not the same thing. The verdicts compare points, because the '
+    'A point of accuracy and a point of mIoU or AP are not the same thing. The verdicts compare points, because the '
     'papers do; the figures in percent of the remaining error show what another scale makes of it.'
 )
 PROBE_CONFOUND = (

@@ -15,7 +15,7 @@ def gain(sweep: str, metric: str, kernel: str | None = None):
     return chosen
 
 
-# sweep, upstream, mIoU, box mAP, mask mAP; None where nobody has published it
+# sweep, upstream, mIoU, box AP, mask AP; None where nobody has published it
 PAIRS = [
     ('SLaK-T over ConvNeXt-T', 0.4, 1.6, 0.9, 0.6),
     ('SLaK-S over ConvNeXt-S', 0.7, 0.7, None, None),
@@ -40,7 +40,7 @@ PAIRS = [
 
 @pytest.mark.parametrize(('sweep', 'upstream', 'miou', 'box', 'mask'), PAIRS, ids=[pair[0] for pair in PAIRS])
 def test_gains_of_pairs(sweep, upstream, miou, box, mask):
-    for metric, expected in {'mIoU': miou, 'box mAP': box, 'mask mAP': mask}.items():
+    for metric, expected in {'mIoU': miou, 'box AP': box, 'mask AP': mask}.items():
         if expected is None:
             assert not [g for g in GAINS if (g.sweep, g.metric) == (sweep, metric)]
         else:
@@ -107,5 +107,5 @@ def test_what_docs_claim_counts():
         return gain / (100 - base)
 
     assert above('segmentation', 'mIoU', 'kernel', points) == [21, 2, 2]
-    assert above('detection', 'box mAP', 'kernel', share) == [4, 0, 3]
-    assert above('detection', 'box mAP', 'network', share) == [4, 0, 5]
+    assert above('detection', 'box AP', 'kernel', share) == [4, 0, 3]
+    assert above('detection', 'box AP', 'network', share) == [4, 0, 5]

@@ -106,6 +106,7 @@ def test_studies_of_this_repository(path, tmp_path):
         (lambda s: s['tasks']['reach'].update(kind='depth'), "kind must be one of .*, got 'depth'"),
         (lambda s: s['tasks']['reach'].update(kernels=['9']), 'no kernel is called 9'),
         (lambda s: s['tasks']['reach'].pop('config'), 'task reach lacks config'),
+        (lambda s: s['kernels'].update({'9': dict(decompose=True)}), 'kernel 9 lacks kernel_sizes'),
         (lambda s: s.update(upstream='imagenet'), "upstream must be one of reach, got 'imagenet'"),
     ],
 )
@@ -127,6 +128,36 @@ def test_braces_without_a_meaning_are_said(study, tmp_path):
     study['tasks']['reach']['options']['val_dataloader.dataset.data_root'] = '{folder}/reach'
     with pytest.raises(LaunchError, match=r"stand for \{distance\}, \{data\}, got '\{folder\}/reach'"):
         write_plan(study, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (
+            lambda s: s['kernels']['7'].update(kernel_size=7),
+            "k7-d12-s0: its model cannot (?s:.*) argument 'kernel_size'",
+        ),
+        (lambda s: s['kernels']['13 strips'].update(kernel_sizes=[12] * 4), 'k13_strips.*: its model .* odd'),
+        (lambda s: s['families']['narrow'].update(type='lkdense.Slack'), 'its model cannot be built: .*Slack'),
+        (
+            lambda s: s['tasks']['reach']['options'].update({'model.decode_head.in_channels': 83}),
+            'built: assert self.in_channels == self.channels',
+        ),
+    ],
+)
+def test_a_model_that_cannot_be_built_is_refused_before_anything_is_made(study, tmp_path, change, message):
+    change(study)
+    with pytest.raises(LaunchError, match=message):
+        write_plan(study, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_model_that_does_not_build_on_the_meta_device_is_built_on_the_cpu(study, tmp_path):
+    study['tasks'] = {'scenes': dict(kind='segmentation', config='upernet_swin_t_ade20k')}
+    study['kernels'].pop('13 strips')
+    study['families'] = {'swin': dict(type='mmseg.SwinTransformer')}
+    study['kernels'] = {'7': dict(window_size=7)}
+    assert len(write_plan(study, tmp_path)) == 2
 
 
 def test_a_config_that_is_not_there_is_said(study, tmp_path):
