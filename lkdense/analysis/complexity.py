@@ -16,8 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..layers import StripPair
-
 # what the authors of mmdetection's counter give the heads: boxes from the region proposal network, and of them masks
 PROPOSALS, MASKS = 1000, 100
 
@@ -141,9 +139,7 @@ def whole_pass(model: nn.Module, image: Tensor) -> object:
 
 def _weights(layer: nn.Module) -> list[nn.Parameter]:
     """The kernels or matrices that a layer's own forward pass multiplies with."""
-    # which does not call the layers that hold them
-    holders = (layer.vertical, layer.horizontal) if isinstance(layer, StripPair) else (layer,)
-    weights = [getattr(holder, 'weight', None) for holder in holders]
+    weights = getattr(layer, 'fused_weights', [getattr(layer, 'weight', None)])
     return [weight for weight in weights if isinstance(weight, nn.Parameter)]
 
 

@@ -15,8 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from ..checkpoint import KeyMap, backbone_weights, misfits
 from ..checkpoint_file import CheckpointError, tensors_only
 from ..layers import merge_branches
-from ..layers.in_place import has_hooks, nothing_overwritten
-from ..ops._autograd import transformed
+from ..layers.in_place import has_hooks, nothing_overwritten, transformed
 
 # misfits that an error spells out before it only counts the rest
 MISFITS_SHOWN = 3
