@@ -9,6 +9,7 @@ anew, on this machine, into docs/model_zoo/cost.json.
 import argparse
 import datetime
 import json
+import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,9 +72,9 @@ figures, with the weights that they started from, and say nothing about this cod
 
 - Parameters and multiply-adds (GMAC, which papers call FLOPs) are counted by `tools/complexity.py`, a multiply-add
   once, in convolutions, linear layers and products of matrices, for the model as it is trained.
-- Seconds and MiB are measured: one image of 512 x 512 through the whole model, its backbone merged where it can be, in
-  one pass after another to warm up; MiB is how far the pass raises the peak of memory. The machine is shared, and
-  other processes ran beside some of these: a third more or less means nothing. On {machine}.
+- Seconds and MiB are measured: one image of 512 x 512 through the whole model, its backbone merged where it can be,
+  the median of three passes after one to warm up; MiB is how far these raise the peak of memory. Each model has a
+  process of its own. The machine is a shared one: a fifth more or less means nothing. On {machine}.
 - Published mIoU is for one scale, and after the slash for several; box and mask are COCO's AP, the mean over IoU 0.50
   to 0.95; top-1 is from random weights, in percent.
 """
@@ -99,13 +100,15 @@ def main() -> None:
 
 
 def measure(only: str) -> None:
-    """Count and time every model, and write the figures after each: it takes a quarter of an hour."""
+    """Count and time every model, each in a process of its own, and write the figures after each: half an hour."""
     path = DATA / 'cost.json'
     cost = json.loads(path.read_text()) if path.exists() else dict(models={}, classifiers={})
     cost['machine'] = machine()
     for name in configs():
         if only in name:
-            cost['models'][name] = cost_of_model(name)
+            # what the models before have left behind in memory would hide what this one needs
+            with multiprocessing.get_context('spawn').Pool(1) as pool:
+                cost['models'][name] = pool.apply(cost_of_model, (name,))
             print(name, cost['models'][name], flush=True)
             path.write_text(json.dumps(cost, indent=1, sort_keys=True) + '\n')
     for entry in published()['classifiers']:
@@ -122,7 +125,7 @@ def cost_of_model(name: str) -> dict:
     if ours:
         model.backbone.switch_to_deploy()
         forms['merged'] = form(model, size)
-    run = measure_run(model, TIMED_AT, whole_pass, repeats=1) if timed else None
+    run = measure_run(model, TIMED_AT, whole_pass) if timed else None
     if family_of(name) == 'slak':
         forms['sparse'] = sparse_form(build_model(launch.read_config(name)), size)
     timing = dict(seconds=round(run.seconds, 3), mebibytes=run.mebibytes and round(run.mebibytes)) if run else {}
