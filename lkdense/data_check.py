@@ -2,12 +2,8 @@
 
 import copy
 import hashlib
-import json
-import math
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 from mmengine.config import Config
@@ -15,148 +11,109 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS, TRANSFORMS, DefaultScope
 from PIL import Image
 
-# classes that do not occur, which are named before the rest is only counted
-ABSENT_SHOWN = 10
+from .box_check import check_coco_file, check_instances, check_xml_files
+from .data_report import Report, one_line
+from .launch import leaves
+
 PHASES = ('train', 'val', 'test')
+# samples of a set of sets, which are drawn through it after all of the sets inside have been read
+DRAWN = 16
 # what MMEngine says of an empty set
 NO_SAMPLES = 'need at least one array to concatenate'
-# the kinds of faults, in the order in which they are reported
-FAULTS = {
-    'set': 'the set cannot be read at all',
-    'missing image': 'images that are not there',
-    'unreadable image': 'images that cannot be read',
-    'missing annotation': 'annotations that are not there',
-    'unreadable annotation': 'annotations that cannot be read',
-    'size': 'annotations of another size than their image',
-    'label': 'labels that the config has no class for',
-    'nothing labelled': 'images without any label or object',
-    'degenerate box': 'boxes without extent, or less than a pixel wide or high',
-    'box outside': 'boxes that reach out of their image',
-    'degenerate outline': 'outlines of objects without extent, of less than three points, or missing',
-    'duplicate': 'images that are there twice',
-    'leak': 'images that are in two parts of the data',
-    'pipeline': 'samples on which the transforms fail',
-}
-
-
-class Report:
-    """What was found in one part of the data.
-
-    Attributes:
-        phase: ``train``, ``val`` or ``test``.
-        samples: how many were read.
-        faults: kind of fault, a key of ``FAULTS``, to a line for each case.
-        classes: name of each class to how often it occurs: pixels in segmentation, boxes in
-            detection, images in classification.
-        known: the names of all classes.
-    """
-
-    def __init__(self, phase: str):
-        self.phase = phase
-        self.samples = 0
-        self.faults: dict[str, list[str]] = defaultdict(list)
-        self.classes: Counter[str] = Counter()
-        self.known: Sequence[str] = ()
-        self.hashes: dict[str, str] = {}
-
-    def add(self, kind: str, path: object, detail: object = '') -> None:
-        """Note a case of a fault."""
-        self.faults[kind].append(f'{path}: {detail}' if detail != '' else str(path))
-
-    def lines(self, cases: int = 3) -> Iterator[str]:
-        """Tell what was found, each kind of fault with its number and the first cases."""
-        yield f'{self.phase}: {self.samples} samples, {sum(map(len, self.faults.values()))} faults'
-        for kind, title in FAULTS.items():
-            if found := self.faults.get(kind):
-                yield f'  {len(found)} {title}'
-                yield from (f'    {case}' for case in found[:cases])
-                if len(found) > cases:
-                    yield f'    and {len(found) - cases} more'
-        total = sum(self.classes.values())
-        for name, count in self.classes.most_common():
-            yield f'  {name:24} {count:12,} {count / max(total, 1):7.2%}'
-        if absent := [name for name in self.known if name not in self.classes]:
-            more = f' and {len(absent) - ABSENT_SHOWN} more' if len(absent) > ABSENT_SHOWN else ''
-            yield f'  never: {", ".join(absent[:ABSENT_SHOWN])}{more}'
 
 
 def check_data(cfg: Config) -> list[Report]:
     """Read every part of the data that a config names; whatever is wrong with it is in the reports, never raised."""
-    reports = []
-    for phase in PHASES:
-        dataset = (cfg.get(f'{phase}_dataloader') or {}).get('dataset')
-        if dataset and not any(cfg[f'{before.phase}_dataloader'].dataset == dataset for before in reports):
-            report = Report(phase)
-            with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
-                _check(dataset, report)
-            for before in reports:
-                for digest in report.hashes.keys() & before.hashes.keys():
-                    report.add('leak', report.hashes[digest], f'is {before.hashes[digest]} of {before.phase}')
-            reports.append(report)
+    sets = {phase: (cfg.get(f'{phase}_dataloader') or {}).get('dataset') for phase in PHASES}
+    # mostly the same
+    if sets['test'] == sets['val']:
+        del sets['test']
+    reports, trained = [], {}
+    for phase, dataset in sets.items():
+        if not dataset:
+            continue
+        report = Report(phase)
+        with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
+            _check(dataset, report)
+        if phase == 'train':
+            trained = report.hashes
+        else:
+            for digest, path in report.hashes.items():
+                if digest in trained:
+                    report.add('leak', path, f'is {trained[digest]} of train')
+        reports.append(report)
     return reports
 
 
 def _check(config: dict, report: Report) -> None:
+    """Look at every set inside once, however often it is repeated, and at what is drawn through those around it."""
+    parts = list(_distinct(leaves(config)))
+    for part in parts:
+        _check_set(part, report)
+    if parts != [config] and 'set' not in report.faults:
+        _check_drawn(config, report)
+
+
+def _distinct(parts: Iterator[dict]) -> Iterator[dict]:
+    seen = []
+    for part in parts:
+        # with other transforms, the files are still the same
+        files = {key: value for key, value in part.items() if key != 'pipeline'}
+        if files not in seen:
+            seen.append(files)
+            yield part
+
+
+def _check_set(config: dict, report: Report) -> None:
     # what filters samples out would hide what is wrong with them
     if 'filter_cfg' in config:
         config = {**config, 'filter_cfg': None}
-    parts = config.get('datasets', [config])
+    is_xml = 'sub_data_root' in (config.get('data_prefix') or {})
     try:
-        for part in parts:
-            if 'sub_data_root' in (part.get('data_prefix') or {}):
-                _check_xml_files(part, report)
+        dataset = DATASETS.build({**config, 'lazy_init': True} if is_xml else config)
+        if isinstance(names := dataset.metainfo.get('classes'), str):
+            raise ValueError(f'classes must be names, or a file of them that is there, got {names!r}')
+        if is_xml:
+            check_xml_files(dataset, report)
+        dataset.full_init()
+    except Exception as error:  # of any class and any host
+        report.add('set', config.get('data_root') or '', _reason(error))
+        return
+    report.known = list(dict.fromkeys([*report.known, *(dataset.metainfo.get('classes') or ())]))
+    for index in range(len(dataset)):
+        report.samples += 1
+        info = dataset.get_data_info(index)
+        try:
+            _check_sample(dataset, info, report)
+        except Exception as error:  # of a file that nobody thought of
+            report.add('pipeline', info['img_path'], error)
+    if hasattr(dataset, 'COCOAPI'):
+        check_coco_file(dataset, report)
+    if 'seg_map_path' in dataset.data_prefix and not Path(dataset.ann_file).is_file():
+        _check_labels_without_image(dataset, report)
+
+
+def _check_drawn(config: dict, report: Report) -> None:
+    """Draw samples as a training does: sets of sets mix images, and have transforms of their own."""
+    try:
         dataset = DATASETS.build(config)
         dataset.full_init()
     except Exception as error:  # of any class and any host
-        reason = 'it has no samples' if NO_SAMPLES in str(error) else _one_line(error)
-        report.add('set', ', '.join(dict.fromkeys(part.get('data_root') or '' for part in parts)), reason)
+        report.add('set', config['type'], _reason(error))
         return
-    report.known = dataset.metainfo.get('classes') or ()
-    for part in getattr(dataset, 'datasets', [dataset]):
-        for index in range(len(part)):
-            report.samples += 1
-            info = part.get_data_info(index)
-            try:
-                _check_sample(part, info, report)
-            except Exception as error:  # of a file that nobody thought of
-                report.add('pipeline', info['img_path'], _one_line(error))
-        if str(getattr(part, 'ann_file', '')).endswith('.json'):
-            _check_coco_file(part, report)
-        if hasattr(part, 'seg_map_suffix') and not Path(part.ann_file).is_file():
-            _check_labels_without_image(part, report)
-
-
-def _check_xml_files(config: dict, report: Report) -> None:
-    """Look at VOC's annotations themselves: the first that cannot be read ends the reading, unknown names do not."""
-    root, names = Path(config.get('data_root') or ''), config.get('ann_file') or ''
-    if not (root / names).is_file():
-        return
-    known = {**_type(config).METAINFO, **config.get('metainfo', {})}.get('classes', ())
-    folder = root / config['data_prefix']['sub_data_root'] / config.get('ann_subdir', 'Annotations')
-    for name in (root / names).read_text().split():
-        path = folder / f'{name}.xml'
-        if not path.is_file():
-            report.add('missing annotation', path)
-            continue
+    for index in np.linspace(0, len(dataset) - 1, min(len(dataset), DRAWN), dtype=int).tolist():
         try:
-            for found in ElementTree.parse(path).iterfind('object'):
-                [float(found.find(f'bndbox/{side}').text) for side in ('xmin', 'ymin', 'xmax', 'ymax')]
-                if found.find('name').text not in known:
-                    report.add('label', path, f'an object is called {found.find("name").text}')
-        except Exception as error:  # of what is no XML, or no box
-            report.add('unreadable annotation', path, _one_line(error))
-
-
-def _type(config: dict) -> type:
-    with DATASETS.switch_scope_and_registry(None) as registry:
-        return registry.get(config['type'])
+            dataset[index]
+        except Exception as error:  # of any transform
+            report.add('pipeline', f'{config["type"]}, sample {index}', error)
 
 
 def _check_labels_without_image(dataset: BaseDataset, report: Report) -> None:
     # mmsegmentation lists the images, so it does not miss one
-    known = {Path(dataset.get_data_info(index)['seg_map_path']) for index in range(len(dataset))}
-    for path in sorted(Path(dataset.data_prefix['seg_map_path']).rglob(f'*{dataset.seg_map_suffix}')):
-        if path not in known:
+    images, labels = (Path(dataset.data_prefix[key]) for key in ('img_path', 'seg_map_path'))
+    for path in sorted(labels.rglob(f'*{dataset.seg_map_suffix}')):
+        name = str(path.relative_to(labels)).removesuffix(dataset.seg_map_suffix)
+        if not (images / f'{name}{dataset.img_suffix}').is_file():
             report.add('missing image', path, 'has no image')
 
 
@@ -177,11 +134,11 @@ def _check_sample(dataset: BaseDataset, info: dict, report: Report) -> None:
     elif 'label' in info:
         report.classes[dataset.metainfo['classes'][info['label']]] += 1
     else:
-        _check_instances(dataset, info, size, report)
+        check_instances(dataset, info, size, report)
     try:
         dataset.pipeline(copy.deepcopy(info))
     except Exception as error:  # of any transform
-        report.add('pipeline', path, _one_line(error))
+        report.add('pipeline', path, error)
 
 
 def _is_readable(path: str | None, what: str, report: Report) -> bool:
@@ -192,7 +149,7 @@ def _is_readable(path: str | None, what: str, report: Report) -> bool:
         with Image.open(path) as image:
             image.load()
     except Exception as error:  # of any decoder
-        report.add(f'unreadable {what}', path, _one_line(error))
+        report.add(f'unreadable {what}', path, error)
         return False
     return True
 
@@ -219,72 +176,5 @@ def _check_labels(dataset: BaseDataset, info: dict, size: tuple[int, int], repor
         report.add('nothing labelled', info['seg_map_path'])
 
 
-def _check_instances(dataset: BaseDataset, info: dict, size: tuple[int, int], report: Report) -> None:
-    path, names = info['img_path'], dataset.metainfo['classes']
-    if (info['width'], info['height']) != size:
-        report.add('size', path, f'{size[0]} x {size[1]}, annotated as {info["width"]} x {info["height"]}')
-    if not info['instances']:
-        report.add('nothing labelled', path)
-    for instance in info['instances']:
-        report.classes[names[instance['bbox_label']]] += 1
-        if 'xml_path' in info:
-            left, top, right, bottom = instance['bbox']
-            _check_box((left, top, right - left, bottom - top), size, path, report)
-
-
-def _check_coco_file(dataset: BaseDataset, report: Report) -> None:
-    """Look at the boxes themselves: mmdetection leaves out the worst as it reads them."""
-    content = json.loads(Path(dataset.ann_file).read_text())
-    images = {image['id']: image for image in content['images']}
-    names = {category['id']: category['name'] for category in content['categories']}
-    with_masks = any(getattr(step, 'with_mask', False) for step in dataset.pipeline.transforms)
-    for annotation in content['annotations']:
-        try:
-            image, name = images.get(annotation['image_id']), names.get(annotation['category_id'])
-            where = f'{dataset.ann_file}, annotation {annotation["id"]}'
-            if image is None:
-                report.add('missing image', where, 'no image of its image_id')
-                continue
-            path, size = image['file_name'], (image['width'], image['height'])
-            if name not in dataset.metainfo['classes']:
-                report.add('label', path, f'category {annotation["category_id"]} ({name})')
-            _check_box(annotation['bbox'], size, path, report)
-            if with_masks:
-                _check_outline(annotation.get('segmentation') or [], size, path, report)
-        except Exception as error:  # of an annotation that nobody thought of
-            report.add('unreadable annotation', dataset.ann_file, f'{annotation}: {_one_line(error)}'[:300])
-
-
-def _check_box(box: Sequence[float], size: tuple[int, int], path: str, report: Report) -> None:
-    left, top, width, height = box
-    text = f'{width:g} x {height:g} at {left:g}, {top:g}'
-    # no comparison is true of NaN
-    if not (width >= 1 and height >= 1 and left > -math.inf and top > -math.inf):
-        report.add('degenerate box', path, text)
-    elif left < -1 or top < -1 or left + width > size[0] + 1 or top + height > size[1] + 1:
-        report.add('box outside', path, f'{text} in {size[0]} x {size[1]}')
-
-
-def _check_outline(outline: dict | list, size: tuple[int, int], path: str, report: Report) -> None:
-    """Look at COCO's polygons, which mmdetection leaves out without a word, or at the size of its encoded mask."""
-    if isinstance(outline, dict):
-        if tuple(outline['size'][::-1]) != size:
-            text = f'a mask of {outline["size"][1]} x {outline["size"][0]}'
-            report.add('size', path, f'annotated as {size[0]} x {size[1]}, {text}')
-        return
-    if not outline:
-        report.add('degenerate outline', path, 'none')
-    for polygon in outline:
-        area = _area(polygon) if len(polygon) >= 6 and len(polygon) % 2 == 0 else 0.0
-        # no comparison is true of NaN
-        if not area > 0:
-            report.add('degenerate outline', path, f'{len(polygon)} coordinates, area {area:g}')
-
-
-def _area(polygon: Sequence[float]) -> float:
-    xs, ys = np.array(polygon[::2], float), np.array(polygon[1::2], float)
-    return abs((xs * np.roll(ys, -1) - ys * np.roll(xs, -1)).sum()) / 2
-
-
-def _one_line(error: Exception) -> str:
-    return f'{type(error).__name__}: {str(error).strip().split(chr(10))[0]}'
+def _reason(error: Exception) -> str:
+    return 'it has no samples' if NO_SAMPLES in str(error) else one_line(error)

@@ -160,7 +160,7 @@ def check_data(cfg: Config, phase: str) -> None:
         LaunchError: one of them is not there, or is an empty folder.
     """
     loader = cfg.get(f'{phase}_dataloader') or {}
-    for dataset in _leaves(loader.get('dataset')):
+    for dataset in leaves(loader.get('dataset')):
         expected = _expected_paths(dataset)
         for path in expected:
             if path.is_file() or (path.is_dir() and any(path.iterdir())):
@@ -221,15 +221,16 @@ def has_accelerator() -> bool:
     return get_device() != 'cpu'
 
 
-def _leaves(dataset: dict | None) -> Iterator[dict]:
-    # data sets of one or of several data sets keep them under these two names, in mmengine, mmseg and mmdet alike
+def leaves(dataset: dict | None) -> Iterator[dict]:
+    """Yield the configs of the sets that read files, from inside of those that repeat, join or mix others."""
+    # they keep them under these two names, in mmengine, mmseg and mmdet alike
     if not isinstance(dataset, dict):
         return
     inner = [dataset.get('dataset'), *as_list(dataset.get('datasets'))]
     if not any(inner):
         yield dataset
     for part in inner:
-        yield from _leaves(part)
+        yield from leaves(part)
 
 
 def _expected_paths(dataset: dict) -> list[Path]:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lkdense.data_check import FAULTS, check_data
+from lkdense.data_check import check_data
+from lkdense.data_report import FAULTS
 from lkdense.datasets import write_scenes
 from lkdense.launch import read_config
 
@@ -197,8 +198,10 @@ def test_outlines(outline, kind, words, check):
 
 @pytest.mark.parametrize('layout', CONFIGS)
 def test_wrong_paths(layout, check):
-    (fault,) = check(layout, shutil.rmtree)['set']
-    assert 'data/' in fault and 'Error' in fault
+    faults = check(layout, shutil.rmtree)['set']
+    # VOC2007's config trains on two sets
+    assert len(faults) == (2 if layout == 'voc2007' else 1)
+    assert all('data/' in fault and 'Error' in fault for fault in faults)
 
 
 ANNOTATIONS = 'VOCdevkit/VOC2007/Annotations'
@@ -235,6 +238,106 @@ def test_a_degenerate_box_in_voc(check):
             path.write_text(text[:begin] + xmax + text[end:])
 
     assert check('voc2007', damage)['degenerate box']
+
+
+def repeated(dataset):
+    return dict(type='RepeatDataset', times=3, dataset=dataset)
+
+
+def mixed(dataset):
+    load_image, load_annotations, *rest = dataset['pipeline']
+    mosaic = dict(type='RandomMosaic', img_scale=(64, 64), prob=1.0)
+    if dataset['type'] == 'CocoDataset':
+        # which forgets the masks
+        mosaic['type'], load_annotations = 'Mosaic', {**load_annotations, 'with_mask': False}
+    dataset = {**dataset, 'pipeline': [load_image, load_annotations]}
+    return dict(type='MultiImageMixDataset', dataset=dataset, pipeline=[mosaic, *rest])
+
+
+def mixed_and_joined(dataset):
+    return dict(type='ConcatDataset', datasets=[repeated(mixed(dataset)), mixed(dataset)])
+
+
+WRAPPED = {'repeated': repeated, 'mixed': mixed, 'mixed and joined': mixed_and_joined}
+
+
+def wrapped(layout: str, wrap):
+    cfg = read_config(CONFIGS[layout])
+    dataset = cfg.train_dataloader.dataset.to_dict()
+    # a mosaic mixes images of one size
+    dataset.get('pipeline', [])[2:] = [step for step in dataset.get('pipeline', [])[2:] if 'Resize' not in step['type']]
+    cfg.train_dataloader.dataset = wrap(dataset)
+    return cfg
+
+
+@pytest.mark.parametrize('wrap', WRAPPED.values(), ids=WRAPPED)
+@pytest.mark.parametrize('layout', ['ade20k', 'coco'])
+def test_sets_inside_of_sets_are_read_once(layout, wrap, check):
+    check(layout, lambda data: None)
+    alone, inside = (check_data(wrapped(layout, wrap))[0] for wrap in (lambda dataset: dataset, wrap))
+    assert inside.faults == alone.faults == {}
+    assert inside.samples == alone.samples == 6
+    assert inside.classes == alone.classes and list(inside.known) == list(alone.known)
+
+
+def test_what_is_wrong_inside_of_a_set_of_sets(check):
+    check('coco', DETECTION['nothing labelled'])
+    cfg = wrapped('coco', repeated)
+    # which must not hide the images
+    cfg.train_dataloader.dataset.dataset.filter_cfg = dict(filter_empty_gt=True)
+    faults = check_data(cfg)[0].faults
+    assert len(faults['nothing labelled']) == 6
+    assert faults['set'] == ['RepeatDataset: it has no samples']
+    check('voc2007', lambda data: VOC['label'](first(data / ANNOTATIONS)))
+    assert any('is called un' in fault for fault in check_data(wrapped('voc2007', repeated))[0].faults['label'])
+
+
+def test_transforms_of_a_set_of_sets_that_fail_are_reported(whole, monkeypatch):
+    monkeypatch.chdir(whole)
+    cfg = wrapped('coco', mixed)
+    cfg.train_dataloader.dataset.pipeline.append(dict(type='Resize', scale=(0, 0)))
+    faults = check_data(cfg)[0].faults['pipeline']
+    assert len(faults) == 6 and faults[0].startswith('MultiImageMixDataset, sample 0: ')
+
+
+def test_a_file_of_class_names(whole, tmp_path, monkeypatch):
+    monkeypatch.chdir(whole)
+    cfg = read_config(CONFIGS['voc2007'])
+    known = check_data(cfg)[0]
+    (tmp_path / 'classes.txt').write_text('\n'.join(known.known))
+    for dataset in cfg.train_dataloader.dataset.datasets:
+        dataset.metainfo = dict(classes=str(tmp_path / 'classes.txt'))
+    report = check_data(cfg)[0]
+    assert not report.faults and report.classes == known.classes
+    (tmp_path / 'classes.txt').unlink()
+    assert all('a file of them that is there' in fault for fault in check_data(cfg)[0].faults['set'])
+
+
+def test_a_part_of_a_set(whole, monkeypatch):
+    monkeypatch.chdir(whole)
+    for layout in ('ade20k', 'coco'):
+        cfg = read_config(CONFIGS[layout])
+        cfg.train_dataloader.dataset.indices = 3
+        report = check_data(cfg)[0]
+        assert report.samples == 3 and not report.faults
+
+
+def test_a_part_of_a_set_is_not_blamed_for_the_rest(check):
+    check('coco', annotate(bbox=[10, 10, 0, 20]))
+    cfg = read_config(CONFIGS['coco'])
+    cfg.train_dataloader.dataset.indices = [-1]
+    assert not check_data(cfg)[0].faults
+
+
+def test_validation_and_test_may_share_images(whole, monkeypatch):
+    monkeypatch.chdir(whole)
+    cfg = read_config(CONFIGS['ade20k'])
+    cfg.test_dataloader = {**cfg.val_dataloader, 'dataset': {**cfg.val_dataloader.dataset, 'pipeline': []}}
+    _, val, test = check_data(cfg)
+    assert not val.faults and not test.faults
+    cfg.val_dataloader = cfg.train_dataloader
+    _, val, test = check_data(cfg)
+    assert len(val.faults['leak']) == 6 and not test.faults
 
 
 def test_transforms_that_fail_are_reported(whole, monkeypatch):

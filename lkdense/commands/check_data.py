@@ -2,7 +2,7 @@
 
 Example: lkdense check-data configs/examples/upernet_slak_pico_camvid.py
 Reported: missing and unreadable files, sizes that differ, labels without a class, boxes without extent or outside,
-images without labels, twice, or in two parts of the data, and samples on which the config's transforms fail.
+images without labels, twice, or of training in validation or test, and samples on which the config's transforms fail.
 """
 
 import argparse
