@@ -11,7 +11,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from .engine.iteration_seed import SeededBatches
 from .prediction import Instances, LabelMap, colours, draw, magnified, with_legend
@@ -78,7 +78,8 @@ class Feed:
             drawn = draw(image, truth, self.classes, self.palette)
         height = image.shape[0]
         with Image.open(fed.path) as file:
-            raw = file.convert('RGB')
+            # turned as OpenCV turns it
+            raw = ImageOps.exif_transpose(file).convert('RGB')
         raw = raw.resize((round(raw.width * height / raw.height), height))
         both = Image.new('RGB', (raw.width + GAP + drawn.width, drawn.height), 'white')
         both.paste(raw, (0, 0))
@@ -92,23 +93,26 @@ def file_name(fed: Fed, position: int) -> str:
 
 
 def _pixels(inputs: NDArray, dataset: BaseDataset) -> NDArray[np.uint8]:
-    """Return ``[3, H, W]`` of a sample as an image ``[H, W, 3]`` in BGR; bytes are BGR, as OpenCV reads them."""
+    """Return ``[3, H, W]`` of a sample as an image ``[H, W, 3]`` in BGR, as OpenCV reads it until it is normalized."""
     image = inputs.transpose(1, 2, 0)
-    if image.dtype == np.uint8:
-        return np.ascontiguousarray(image)
     norm = next((step for step in _steps(dataset) if hasattr(step, 'mean') and hasattr(step, 'std')), None)
     if norm is not None:
         image = image * np.ravel(norm.std) + np.ravel(norm.mean)
-    rgb = getattr(norm, 'to_rgb', True)
-    return np.ascontiguousarray(image[..., ::-1] if rgb else image).clip(0, 255).round().astype(np.uint8)
+        if getattr(norm, 'to_rgb', True):
+            image = image[..., ::-1]
+    return np.ascontiguousarray(image).clip(0, 255).round().astype(np.uint8)
 
 
 def _truth(sample: dict, size: tuple[int, int], dataset: BaseDataset) -> LabelMap | Instances | int:
     if 'label' in sample:
         return int(sample['label'])
     described = sample['data_samples']
-    if 'gt_sem_seg' in described:
-        labels = described.gt_sem_seg.data[0].numpy().astype(np.uint8)
+    is_panoptic = any(type(step).__name__ == 'LoadPanopticAnnotations' for step in _steps(dataset))
+    # a map beside objects is of other classes than they, except in a panoptic set, where it has them all
+    if 'gt_sem_seg' in described and (is_panoptic or 'bboxes' not in described.get('gt_instances', ())):
+        # each host has its own name for the only field
+        (labels,) = described.gt_sem_seg.values()
+        labels = labels[0].numpy().astype(np.uint8)
         return LabelMap(cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST))
     found = described.gt_instances
     boxes = getattr(found.bboxes, 'tensor', found.bboxes).numpy()
@@ -117,7 +121,7 @@ def _truth(sample: dict, size: tuple[int, int], dataset: BaseDataset) -> LabelMa
         height, width = described.ori_shape[:2]
         boxes = boxes * np.array([size[1] / width, size[0] / height] * 2, np.float32)
     if masks is not None:
-        masks = [cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST) for mask in masks]
+        masks = [cv2.resize(mask.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST) for mask in masks]
         masks = np.array(masks, bool).reshape(-1, *size)
     return Instances(boxes, None, found.labels.numpy(), masks)
 
@@ -130,7 +134,7 @@ def _annotated_after_resizing(dataset: BaseDataset) -> bool:
 
 
 def _steps(dataset: BaseDataset) -> list:
-    # sets of sets keep the transforms inside
-    while not hasattr(dataset, 'pipeline'):
-        dataset = getattr(dataset, 'dataset', None) or dataset.datasets[0]
-    return getattr(dataset.pipeline, 'transforms', dataset.pipeline)
+    # sets of sets keep transforms inside, and those that mix have more of their own
+    inside = getattr(dataset, 'dataset', None) or getattr(dataset, 'datasets', [None])[0]
+    own = getattr(dataset, 'pipeline', ())
+    return [*(_steps(inside) if inside is not None else ()), *getattr(own, 'transforms', own)]

@@ -1,5 +1,6 @@
 """What is browsed is what a training gets, with labels where they belong."""
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import nn
 
 from lkdense.browse import Feed
 from lkdense.classification import Normalize
+from lkdense.commands import browse
 from lkdense.datasets import write_scenes
 from lkdense.launch import read_config
 from lkdense.prediction import Instances, LabelMap
@@ -108,6 +110,65 @@ def test_boxes_lie_around_their_masks(phase, data, monkeypatch):
         assert len(sample.truth.boxes) > 0
 
 
+def test_floats_that_are_not_normalized_are_in_bgr(data, monkeypatch):
+    cfg = config(DET, data, monkeypatch)
+    as_bytes = next(iter(Feed(cfg, 'val')))
+    cfg.val_dataloader.dataset.pipeline[0].to_float32 = True
+    as_floats = next(iter(Feed(cfg, 'val')))
+    assert np.ptp(as_bytes.image, axis=-1).max() > 20
+    assert np.abs(as_bytes.image.astype(int) - as_floats.image).max() <= 1
+    cfg.val_dataloader.dataset.pipeline.insert(3, dict(type='Normalize', mean=[120, 110, 100], std=[60, 50, 40]))
+    cfg.val_dataloader.dataset = dict(type='RepeatDataset', times=2, dataset=cfg.val_dataloader.dataset)
+    normalized = next(iter(Feed(cfg, 'val')))
+    assert np.abs(as_bytes.image.astype(int) - normalized.image).max() <= 1
+
+
+def test_mixed_images_in_a_set_of_sets(data, monkeypatch):
+    cfg = config(DET, data, monkeypatch)
+    dataset = cfg.train_dataloader.dataset
+    loading = dataset.pipeline[:2]
+    dataset.pipeline = [*loading, dict(type='Normalize', mean=[120, 110, 100], std=[60, 50, 40])]
+    mixing = [dict(type='CopyPaste', max_num_pasted=9), dict(type='PackDetInputs')]
+    cfg.train_dataloader.dataset = dict(type='MultiImageMixDataset', dataset=dataset, pipeline=mixing)
+    for sample in Feed(cfg, 'train'):
+        with Image.open(sample.path) as file:
+            raw = np.array(file.convert('RGB'))[..., ::-1]
+        untouched = ~sample.truth.masks.any(0)
+        assert np.abs(raw.astype(int) - sample.image)[untouched].mean() < 5
+
+
+def test_masks_of_bools(data, monkeypatch):
+    cfg = config(DET, data, monkeypatch)
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    pipeline[1].poly2mask = False
+    pipeline[2:] = [dict(type='CachedMosaic', img_scale=(64, 64)), dict(type='PackDetInputs')]
+    for sample in Feed(cfg, 'train'):
+        assert sample.truth.masks.shape[1:] == sample.image.shape[:2]
+
+
+def test_maps_of_mmdetection(data, monkeypatch, tmp_path):
+    cfg = config(DET, data, monkeypatch)
+    dataset = cfg.val_dataloader.dataset
+    for path in Path(dataset.data_root, 'val2017').iterdir():
+        # of a class that no object has
+        Image.new('L', Image.open(path).size, 100).save(tmp_path / f'{path.stem}.png')
+    dataset.data_prefix.seg = str(tmp_path)
+    dataset.pipeline[2].with_seg = True
+    assert isinstance(next(iter(Feed(cfg, 'val'))).truth, Instances)
+    cfg.val_dataloader.dataset = dict(
+        type='BaseSegDataset',
+        metainfo=dict(classes=[str(index) for index in range(101)]),
+        data_prefix=dict(img_path=str(Path(dataset.data_root, 'val2017').resolve()), seg_map_path=str(tmp_path)),
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadAnnotations', with_bbox=False, with_seg=True),
+            dict(type='PackDetInputs'),
+        ],
+    )
+    truth = next(iter(Feed(cfg, 'val'))).truth
+    assert isinstance(truth, LabelMap) and (truth.labels == 100).all()
+
+
 def test_the_command_draws(data, tmp_path):
     options = [f'{key}={value}'.replace(' ', '') for key, value in SMALL[SEG].items()]
     command = [sys.executable, ROOT / 'tools/browse.py', SEG, '--out', tmp_path, '--count', '3', '--cfg-options']
@@ -118,3 +179,12 @@ def test_the_command_draws(data, tmp_path):
     assert [picture.name[:11] for picture in pictures] == ['0000_batch0', '0001_batch0', '0002_batch0']
     # enlarged eight times, and beside it the file
     assert Image.open(pictures[0]).size[0] > 2 * 8 * 48
+
+
+def test_files_of_the_metric_are_not_needed(data, monkeypatch, tmp_path):
+    monkeypatch.chdir(data)
+    parser = argparse.ArgumentParser()
+    browse.add_arguments(parser)
+    options = ['--cfg-options', 'val_evaluator.ann_file=gone.json']
+    browse.main(parser.parse_args([DET, '--phase', 'val', '--count', '1', '--out', str(tmp_path), *options]))
+    assert len(list(tmp_path.iterdir())) == 1
