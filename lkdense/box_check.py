@@ -15,8 +15,9 @@ from .data_report import Report, one_line
 def check_instances(dataset: BaseDataset, info: dict, size: tuple[int, int], report: Report) -> None:
     """Look at the objects of one image, of which mmdetection has already left out the worst in COCO's files."""
     path, names = info['img_path'], dataset.metainfo['classes']
-    if (info['width'], info['height']) != size:
-        report.add('size', path, f'{size[0]} x {size[1]}, annotated as {info["width"]} x {info["height"]}')
+    annotated = info.get('width', size[0]), info.get('height', size[1])
+    if annotated != size:
+        report.add('size', path, f'{size[0]} x {size[1]}, annotated as {annotated[0]} x {annotated[1]}')
     for instance in info['instances']:
         if 'xml_path' in info:
             left, top, right, bottom = instance['bbox']

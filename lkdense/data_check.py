@@ -2,14 +2,15 @@
 
 import copy
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS, TRANSFORMS, DefaultScope
-from PIL import Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from .box_check import check_coco_file, check_instances, check_xml_files
 from .data_report import Report, one_line
@@ -89,7 +90,7 @@ def _check_set(config: dict, report: Report) -> None:
             report.add('pipeline', info['img_path'], error)
     if hasattr(dataset, 'COCOAPI'):
         check_coco_file(dataset, report)
-    if 'seg_map_path' in dataset.data_prefix and not Path(dataset.ann_file).is_file():
+    if dataset.data_prefix.get('seg_map_path') and not Path(dataset.ann_file).is_file():
         _check_labels_without_image(dataset, report)
 
 
@@ -118,30 +119,45 @@ def _check_labels_without_image(dataset: BaseDataset, report: Report) -> None:
 
 
 def _check_sample(dataset: BaseDataset, info: dict, report: Report) -> None:
-    path = info['img_path']
-    if not _is_readable(path, 'image', report):
+    path, load_image = info['img_path'], _loader(dataset, 'Image')
+    if not _is_readable(path, 'image', info, load_image, report):
         return
     digest = hashlib.sha1(Path(path).read_bytes()).hexdigest()
     if digest in report.hashes:
         report.add('duplicate', path, f'is {report.hashes[digest]}')
     report.hashes.setdefault(digest, path)
-    with Image.open(path) as image:
-        size = image.size
-    if 'seg_fields' in info:
-        if not _is_readable(info['seg_map_path'], 'annotation', report):
-            return
-        _check_labels(dataset, info, size, report)
-    elif 'label' in info:
+    if 'label' in info:
         report.classes[dataset.metainfo['classes'][info['label']]] += 1
-    else:
-        check_instances(dataset, info, size, report)
+    elif _has_labels(dataset, info):
+        is_map = info.get('seg_map_path') and ('seg_fields' in info or 'segments_info' in info)
+        load_labels = _loader(dataset, 'Annotation')
+        if is_map and not _is_readable(info['seg_map_path'], 'annotation', info, load_labels, report):
+            return
+        size = _size(path, info, load_image)
+        if 'instances' in info:
+            check_instances(dataset, info, size, report)
+        elif is_map:
+            _check_labels(dataset, info, size, report)
     try:
         dataset.pipeline(copy.deepcopy(info))
     except Exception as error:  # of any transform
         report.add('pipeline', path, error)
 
 
-def _is_readable(path: str | None, what: str, report: Report) -> bool:
+def _loader(dataset: BaseDataset, what: str) -> Callable[[dict], dict] | None:
+    """Return the config's own transform that loads images or annotations, which knows what a training gets."""
+    steps = ((type(step).__name__, step) for step in dataset.pipeline.transforms)
+    return next((step for name, step in steps if name.startswith('Load') and what in name), None)
+
+
+def _has_labels(dataset: BaseDataset, info: dict) -> bool:
+    # images to predict on, or to learn from without labels, have none
+    load = type(_loader(dataset, 'Annotation')).__name__
+    is_there = bool(info.get('instances')) or Path(info.get('seg_map_path') or '').is_file()
+    return 'Empty' not in load and ('Annotation' in load or is_there)
+
+
+def _is_readable(path: str | None, what: str, info: dict, load: Callable | None, report: Report) -> bool:
     if not path or not Path(path).is_file():
         report.add(f'missing {what}', path)
         return False
@@ -149,21 +165,38 @@ def _is_readable(path: str | None, what: str, report: Report) -> bool:
         with Image.open(path) as image:
             image.load()
     except Exception as error:  # of any decoder
-        report.add(f'unreadable {what}', path, error)
-        return False
+        # Pillow does not know every format, such as arrays, and tells what is cut off, where OpenCV does not
+        if not (isinstance(error, UnidentifiedImageError) and load and _loads(load, info)):
+            report.add(f'unreadable {what}', path, error)
+            return False
     return True
+
+
+def _loads(load: Callable, info: dict) -> bool:
+    try:
+        return load(copy.deepcopy(info)) is not None
+    except Exception:  # of any decoder
+        return False
+
+
+def _size(path: str, info: dict, load: Callable | None) -> tuple[int, int]:
+    """Return width and height as a training gets them: OpenCV turns the image as a camera has noted."""
+    with suppress(UnidentifiedImageError), Image.open(path) as image:
+        if load is None or image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+            return image.size
+    return load(copy.deepcopy(info))['img'].shape[1::-1]
 
 
 def _check_labels(dataset: BaseDataset, info: dict, size: tuple[int, int], report: Report) -> None:
     # read by the config's own transform, with what it makes of label 0
-    steps = [step for step in dataset.pipeline.transforms if type(step).__name__ == 'LoadAnnotations']
-    labels = (steps or [TRANSFORMS.build(dict(type='LoadAnnotations'))])[0](copy.deepcopy(info))['gt_seg_map']
+    load = _loader(dataset, 'Annotation') or TRANSFORMS.build(dict(type='LoadAnnotations'))
+    labels = load(copy.deepcopy(info))['gt_seg_map']
     if labels.ndim != 2:
         report.add('unreadable annotation', info['seg_map_path'], f'{labels.shape[2]} channels, not one of labels')
         return
     if labels.shape[::-1] != size:
         report.add('size', info['img_path'], f'{size[0]} x {size[1]}, labels {labels.shape[1]} x {labels.shape[0]}')
-    names, ignored = dataset.metainfo.get('classes') or (), dataset.ignore_index
+    names, ignored = dataset.metainfo.get('classes') or (), getattr(dataset, 'ignore_index', 255)
     labelled = False
     for value, count in zip(*(found.tolist() for found in np.unique(labels, return_counts=True))):
         if value < len(names):

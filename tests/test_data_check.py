@@ -5,13 +5,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
+from lkdense.box_check import check_coco_file
 from lkdense.data_check import check_data
-from lkdense.data_report import FAULTS
+from lkdense.data_report import FAULTS, Report
 from lkdense.datasets import write_scenes
 from lkdense.launch import read_config
 
@@ -338,6 +340,116 @@ def test_validation_and_test_may_share_images(whole, monkeypatch):
     cfg.val_dataloader = cfg.train_dataloader
     _, val, test = check_data(cfg)
     assert len(val.faults['leak']) == 6 and not test.faults
+
+
+def test_images_without_labels(check):
+    def damage(data):
+        shutil.rmtree(data / LABELS)
+        rewrite(data, lambda text: json.dumps({**json.loads(text), 'annotations': []}))
+
+    assert len(check('ade20k', damage)['missing annotation']) == 6
+    for layout in ('ade20k', 'coco'):
+        cfg = read_config(CONFIGS[layout])
+        # as a config has it that predicts
+        cfg.train_dataloader.dataset.pipeline = cfg.train_dataloader.dataset.pipeline[:1]
+        cfg.train_dataloader.dataset.filter_cfg = None
+        report = check_data(cfg)[0]
+        assert report.samples == 6 and not report.faults
+        if layout == 'ade20k':
+            del cfg.train_dataloader.dataset.data_prefix['seg_map_path']
+            assert not check_data(cfg)[0].faults
+
+
+def test_an_image_that_is_turned_as_it_is_read(check):
+    def damage(data):
+        for image, labels in ((data / IMAGES, data / LABELS), (data / 'coco/train2017', None)):
+            path = first(image)
+            exif = Image.Exif()
+            exif[ExifTags.Base.Orientation] = 6
+            Image.open(path).resize((64, 32)).save(path, exif=exif)
+            if labels:
+                Image.open(first(labels)).resize((32, 64), 0).save(first(labels))
+
+    assert check('ade20k', damage) == {}
+    # annotated as 64 x 64
+    assert '32 x 64, annotated as 64 x 64' in check_data(read_config(CONFIGS['coco']))[0].faults['size'][0]
+
+
+def test_arrays_in_place_of_images(check):
+    def damage(data):
+        for path in (data / IMAGES).iterdir():
+            np.save(path.with_suffix('.npy'), np.array(Image.open(path)))
+            path.unlink()
+
+    check('ade20k', damage)
+    cfg = read_config(CONFIGS['ade20k'])
+    cfg.train_dataloader.dataset.update(img_suffix='.npy')
+    assert len(check_data(cfg)[0].faults['unreadable image']) == 6
+    cfg.train_dataloader.dataset.pipeline[0] = dict(type='LoadImageFromNpyFile')
+    report = check_data(cfg)[0]
+    assert report.samples == 6 and not report.faults
+
+
+def panoptic(check, damage=lambda content: None):
+    def write(data):
+        source = json.loads((data / 'coco/annotations/instances_train2017.json').read_text())
+        segments = dict.fromkeys((image['id'] for image in source['images']), ())
+        for one in source['annotations']:
+            segments[one['image_id']] = (*segments[one['image_id']], {key: one[key] for key in SEGMENT})
+        content = {
+            'images': source['images'],
+            'categories': [{**category, 'isthing': 1} for category in source['categories']],
+            'annotations': [dict(image_id=image, segments_info=list(parts)) for image, parts in segments.items()],
+        }
+        damage(content)
+        for image in source['images']:
+            Image.new('RGB', (64, 64)).save(data / f'coco/{Path(image["file_name"]).stem}.png')
+        (data / 'coco/annotations/panoptic.json').write_text(json.dumps(content))
+
+    check('coco', write)
+    cfg = read_config(CONFIGS['coco'])
+    dataset = cfg.train_dataloader.dataset
+    dataset.update(type='CocoPanopticDataset', ann_file='annotations/panoptic.json')
+    dataset.data_prefix.seg = '.'
+    dataset.pipeline = dataset.pipeline[:1]
+    return cfg
+
+
+SEGMENT = ('id', 'category_id', 'area', 'bbox', 'iscrowd')
+
+
+def test_a_panoptic_set(check):
+    (detection, *_), (report, *_) = check_data(read_config(CONFIGS['coco'])), check_data(panoptic(check))
+    assert not report.faults and report.classes == detection.classes
+
+
+def test_faults_of_a_panoptic_set(check):
+    def damage(content):
+        content['annotations'][0]['segments_info'][0]['bbox'] = [60, 10, 40, 10]
+
+    cfg = panoptic(check, damage)
+    Path(cfg.train_dataloader.dataset.data_root, '000000000001.png').unlink()
+    faults = check_data(cfg)[0].faults
+    assert set(faults) == {'box outside', 'missing annotation'}
+
+
+def test_lvis_has_addresses_for_names(tmp_path):
+    annotation = dict(id=1, image_id=1, category_id=1, bbox=[0, 0, 0, 5])
+    content = dict(
+        images=[dict(id=1, coco_url='http://host/train2017/1.jpg', width=64, height=64)],
+        categories=[dict(id=1, name='ball')],
+        annotations=[annotation],
+    )
+    (tmp_path / 'lvis.json').write_text(json.dumps(content))
+    dataset = mock.MagicMock(
+        ann_file=str(tmp_path / 'lvis.json'),
+        metainfo=dict(classes=['ball']),
+        get_data_info=lambda index: dict(img_id=1),
+    )
+    dataset.__len__.return_value = 1
+    report = Report('train')
+    check_coco_file(dataset, report)
+    assert report.faults == {'degenerate box': ['http://host/train2017/1.jpg: 0 x 5 at 0, 0']}
 
 
 def test_transforms_that_fail_are_reported(whole, monkeypatch):
