@@ -21,6 +21,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
+from matplotlib.ticker import LogLocator
 from torch import Tensor
 
 from lkdense.ops import BACKENDS, chosen_backend, depthwise_conv2d, refusals
@@ -331,15 +332,21 @@ def plot(rows: list[Row], where: str, path: Path) -> None:
             axis.bar([i + offset for i in range(len(shapes))], ratios, 0.4, label=layout)
         axis.axhline(1, color='black', linewidth=0.8)
         axis.set_yscale('log')
+        bottom, top = axis.get_ylim()
+        axis.set_ylim(min(bottom, 0.45), max(top, 11))
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.yaxis.set_major_formatter('{x:g}')
         axis.yaxis.set_minor_formatter('')
-        axis.set(ylabel=f'{which}\ntimes faster')
+        axis.grid(axis='y', color='lightgrey', linewidth=0.6)
+        axis.set_axisbelow(True)
+        axis.set(ylabel=f'{which},\ntimes faster')
     axes[0].set_title(f'the chosen backend against F.conv2d on contiguous tensors\n{where}')
-    axes[0].legend(title='layout of the input')
+    axes[0].legend(title='layout of the input, both\nagainst contiguous tensors')
     texts = [
         f'{c}x{h}x{w}\n{kh}x{kw}{"" if "32" in dtype else " " + dtype[6:]}' for (_, _, c, h, w, kh, kw), dtype in shapes
     ]
-    axes[-1].set_xticks(range(len(shapes)), texts, rotation=90, fontsize=8)
+    axes[-1].set_xticks(range(len(shapes)), texts, rotation=90, fontsize=9)
+    axes[-1].set_xlabel('channels x height x width, kernel')
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
