@@ -9,6 +9,8 @@ from mmengine.config import Config, DictAction
 from . import launch
 from .checkpoint_file import trust_checkpoints
 
+RANDOM = 'random'  # what weights without a checkpoint are called
+
 
 class Choice(NamedTuple):
     """A model that was asked for: of a config, with weights or None for random ones, and changes of the config."""
@@ -26,7 +28,7 @@ class Choice(NamedTuple):
     @property
     def weights(self) -> str:
         """The checkpoint's file and the folder that it is in, as ``seed_1/iter_160000``; or ``random``."""
-        return '/'.join(Path(self.checkpoint).with_suffix('').parts[-2:]) if self.checkpoint else 'random'
+        return '/'.join(Path(self.checkpoint).with_suffix('').parts[-2:]) if self.checkpoint else RANDOM
 
     def read(self) -> Config:
         """Read the config; without a checkpoint it names no pretrained weights either."""

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 # the shares of all contribution for which the papers give the area
 THRESHOLDS = (0.2, 0.3, 0.5, 0.99)
+# maps side by side whose texts a page still shows legibly
+MOST_COLUMNS = 4
 
 
 class AreaRatio(NamedTuple):
@@ -28,7 +30,10 @@ class AreaRatio(NamedTuple):
 
 
 class Erf(NamedTuple):
-    """Contribution ``[H, W]`` of each pixel: what raises the map, as the authors count, or moves it at all."""
+    """Contribution ``[H, W]`` of each pixel: what raises the map, as the authors count, or moves it at all.
+
+    That is the positive part of the gradient, ``relu``, or its absolute value, ``signed``.
+    """
 
     relu: NDArray
     signed: NDArray
@@ -148,21 +153,23 @@ def plot_erf(contributions: Mapping[str, NDArray], columns: int | None = None) -
 
     Args:
         contributions: ``[H, W]`` each, by the title, which may be of several lines.
-        columns: maps side by side before the next row begins; by default all.
+        columns: maps side by side before the next row begins; by default four at most, in rows of like length.
     """
-    columns = columns or len(contributions)
+    columns = columns or -(-len(contributions) // -(-len(contributions) // MOST_COLUMNS))
     rows = -(-len(contributions) // columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(4 * columns + 1, 5.4 * rows), squeeze=False, layout='constrained'
-    )
+    height = 3.5 + 0.17 * max(name.count('\n') for name in contributions)
+    size = 2.6 * columns + 1, height * rows
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout='constrained')
     for axis in axes.flat:
         axis.axis('off')
     for axis, (name, contribution) in zip(axes.flat, contributions.items()):
         scores = np.log10(contribution + 1)
         picture = axis.imshow(scores / scores.max(), vmin=0, vmax=1, cmap='viridis')
-        areas = '\n'.join(f'{a.threshold:.0%} in {a.side} px, {a.ratio:.1%}' for a in area_ratios(contribution))
+        areas = [f'{a.threshold:.0%} in {a.side} px, {a.ratio:.1%} of the area' for a in area_ratios(contribution)]
         axis.axis('on')
-        axis.set(title=name, xlabel=areas, xticks=[], yticks=[])
+        axis.set(xticks=[], yticks=[])
+        axis.set_title(name, fontsize=10)
+        axis.set_xlabel('\n'.join(areas), fontsize=9)
     figure.colorbar(picture, ax=axes, shrink=0.7, label='contribution, logarithmic, over the largest')
     return figure
 

@@ -8,6 +8,7 @@ the weights are random. Writes erf.png, and erf.csv with the area for each share
 
 import argparse
 import csv
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -16,12 +17,14 @@ import torch
 from numpy.typing import NDArray
 
 from ..analysis import area_ratios, compute_both, plot_erf, stage_map
-from ..analysis.erf import Erf
-from ..choice import Choice, add_models_options, chosen_models
+from ..analysis.erf import MOST_COLUMNS, Erf
+from ..choice import RANDOM, Choice, add_models_options, chosen_models
 from ..launch import LaunchError
 from ..loading import find_images, load_model, model_images
 
 STAGES = (1, 2, 3, 4, 'head')
+# fields of Erf, and what of the gradient each counts
+WAYS = {'relu': 'positive part', 'signed': 'absolute value'}
 COLUMNS = (
     *('model', 'weights', 'stage', 'gradients', 'images', 'height', 'width', 'largest contribution'),
     *('share of contribution', 'side in pixels', 'share of area'),
@@ -118,15 +121,20 @@ def write(found: dict[tuple[str, str], Erf], args: argparse.Namespace, count: in
 
 
 def draw(found: dict[tuple[str, str], Erf], args: argparse.Namespace) -> None:
-    """Draw erf.png: a column for each model, and a row for each way of counting."""
+    """Draw erf.png: up to four models side by side, and each way of counting in a row of its own."""
+    trained = Counter(name for name, weights in found if weights != RANDOM)
     pictures = {}
     for way, (name, weights), contribution in each(found, args.signed):
-        pictures['\n'.join([*name.split(', '), f'{weights} weights, {way}'])] = contribution
-    plot_erf(pictures, columns=len(found)).savefig(args.out / 'erf.png', dpi=70)
+        # which checkpoint it was matters where a config has several
+        words = 'random weights' if weights == RANDOM else 'trained' if trained[name] == 1 else f'weights {weights}'
+        lines = [*name.split(', '), words, *([way] if args.signed else [])]
+        pictures['\n'.join(lines)] = contribution
+    columns = len(found) if args.signed and len(found) <= MOST_COLUMNS else None
+    plot_erf(pictures, columns).savefig(args.out / 'erf.png', dpi=120)
 
 
 def each(found: dict[tuple[str, str], Erf], signed: bool) -> Iterator[tuple[str, tuple[str, str], NDArray]]:
     """Give how it was counted, whose it is, and the contribution."""
-    for way in ('relu', 'signed') if signed else ('relu',):
+    for field in WAYS if signed else ('relu',):
         for whose, erf in found.items():
-            yield way, whose, getattr(erf, way)
+            yield WAYS[field], whose, getattr(erf, field)

@@ -197,6 +197,12 @@ def test_both_ways_of_counting_come_from_one_pass():
     assert (both.signed > both.relu).any()
 
 
+@pytest.mark.parametrize(('count', 'columns'), [(1, 1), (4, 4), (5, 3), (8, 4)])
+def test_the_picture_wraps_into_rows_of_four_at_most(count, columns):
+    figure = plot_erf({str(i): np.ones((9, 9)) for i in range(count)})
+    assert figure.axes[0].get_gridspec().ncols == columns
+
+
 def test_rows_of_the_picture():
     figure = plot_erf({name: np.random.default_rng(0).random((9, 9)) for name in 'abcd'}, columns=2)
     assert [axis.get_title() for axis in figure.axes[:4]] == list('abcd')
@@ -265,7 +271,7 @@ def test_trained_beside_untrained_weights_of_a_head(tmp_path, capsys):
         if row['share of contribution'] == '0.99'
     }
     assert len(reach) == 6
-    for way in ('relu', 'signed'):
+    for way in ('positive part', 'absolute value'):
         # strides of as many pixels as the kernels: of a place of stride 32 nothing but its own 32 pixels counts
         assert reach[name, trained, way] <= 65 < reach[name, 'random', way]
     assert {row['stage'] for row in measured('--stage', 'head')} == {'head'}
