@@ -9,14 +9,18 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
-from matplotlib.transforms import ScaledTranslation
+from matplotlib.transforms import Bbox, ScaledTranslation
+from numpy.typing import NDArray
 
 from .kernel_study import SIZES, Curve, Gain, Probe, Setting
 from .panels import GREY, HALO, INK, PALE, add_title, label_ends, panels, place_texts
 from .published import PublishedGain
 from .statistics import Interval, mean_interval
 
+# published points that one panel cannot name legibly
+CROWDED = 24
 SIZE_COLORS = dict(zip(SIZES, ('#1b9e77', '#d95f02', '#7570b3')))
 
 
@@ -40,7 +44,7 @@ def plot_curve(curve: Curve, colors: Mapping[str, tuple]) -> Figure:
     _value_axis(axes, [v for seeds in curve.values.values() for v in seeds.values()], intervals)
     _kernel_axis(axes, kernels)
     axes.set_ylabel(f'{curve.setting.metric}, %')
-    add_title(figure, curve.setting.task, curve.setting.text())
+    add_title(figure, curve.setting.task, f'{curve.setting.text()}; dots: seeds, bars: mean and 95 % interval')
     return figure
 
 
@@ -64,12 +68,12 @@ def plot_probe(probe: Probe, colors: Mapping[str, tuple]) -> Figure:
                 words, (0, level), xycoords=('axes fraction', 'data'), xytext=(3, 3), textcoords='offset points',
                 color=GREY, fontsize=8,
             )  # fmt: skip
-    label_ends(axes, ends, colors)
     axes.set(xlabel='distance of the cue, pixels', ylabel=f'{probe.setting.metric}, %')
     axes.set_xticks(range(len(distances)), [f'{distance:g}' for distance in distances])
     axes.set_xlim(-0.3, len(distances) - 0.3)
     axes.set_ylim(max(0, axes.get_ylim()[0]), max(102, axes.get_ylim()[1]))
-    add_title(figure, probe.setting.task, probe.setting.text())
+    add_title(figure, probe.setting.task, f'{probe.setting.text()}; a line for each kernel size, a dot for each seed')
+    label_ends(axes, ends, colors)
     return figure
 
 
@@ -88,11 +92,11 @@ def plot_sizes(curves: Mapping[str, Curve]) -> Figure:
         for x in at:
             _seeds(axes, x, list(by_kernel[kernels[x]].values()), shade, 'o')
         ends.append((at[-1], intervals[-1].mean, size))
-    label_ends(axes, ends, SIZE_COLORS)
     _kernel_axis(axes, kernels)
     setting = next(iter(curves.values())).setting
     axes.set_ylabel('box AP, %')
-    add_title(figure, 'detection, by size of object', setting.text())
+    add_title(figure, 'detection, by size of object', f'{setting.text()}; lines: means, dots: seeds')
+    label_ends(axes, ends, SIZE_COLORS)
     return figure
 
 
@@ -126,7 +130,7 @@ def plot_points(
         for kernel, x, y in points:
             middles.setdefault(kernel, []).append((x, y))
         places = [(*np.mean(at, axis=0), kernel, colors[kernel]) for kernel, at in middles.items()]
-        labels.append((axes, places, [(x, y) for _, x, y in (*points, *rings)]))
+        labels.append((axes, places, [(x, y) for _, x, y in (*points, *rings)], ()))
     add_title(figure, *title)
     place_texts(figure, labels, size=8.5)
     return figure
@@ -137,17 +141,17 @@ def plot_losses(
 ) -> Figure:
     """Draw training losses, a panel a group and a line for each ``(kernel, seed)``: pairs of iteration and loss."""
     figure, grid = panels(len(groups), 5.2, 3.7 if len(groups) == 1 else 2.9)
+    add_title(figure, 'training loss', f'{title}; a line for each training, by kernel size')
     for axes, (name, curves) in zip(grid, groups.items()):
         ends = {}
         for (kernel, _), curve in curves.items():
             iterations, losses = np.transpose(curve)
             axes.plot(iterations, losses, color=colors[kernel], linewidth=1, alpha=0.8, linestyle=_dashes(kernel))
             ends.setdefault(kernel, []).append((iterations[-1], losses[-1]))
-        label_ends(axes, [(*np.mean(at, axis=0), kernel) for kernel, at in ends.items()], colors)
         axes.set(xlabel='iteration', ylabel='training loss')
         if name:
             axes.set_title(name, fontsize=9, color=INK, loc='left')
-    add_title(figure, 'training loss', title)
+        label_ends(axes, [(*np.mean(at, axis=0), kernel) for kernel, at in ends.items()], colors)
     return figure
 
 
@@ -169,41 +173,40 @@ def plot_gains(
         colors: of our kernels.
         share: the gains are percent of the remaining error, not points.
     """
-    figure, (axes,) = panels(1, 6.4, 5.8)
-    taken, places = _draw_published(axes, published, numbers, share)
-    for gain, marker, beside in _markers(measured):
-        x, y, color = gain.upstream.mean, gain.downstream.mean, colors[gain.kernel]
-        if gain.difference.count > 1:
-            # how far the point is above the diagonal; several heads have one classifier and so one x
-            shift = ScaledTranslation(beside / 72, 0, figure.dpi_scale_trans)
-            ends = x + gain.difference.low, x + gain.difference.high
-            style = dict(color=color, linewidth=1.2, alpha=0.6, scalex=False, scaley=False)
-            axes.plot((x, x), ends, transform=axes.transData + shift, **style)
-        axes.scatter([x], [y], s=60, marker=marker, color=[color], zorder=5, edgecolors='white', linewidths=0.8)
-        taken.append((x, y))
-        places.append((x, y, gain.kernel, color))
+    crowd = _crowd([_published_point(gain, share) for gain in published])
+    figure, grid = panels(1, 6.4, 5.8) if crowd is None else panels(2, 6.4, 5, columns=1)
+    unit = 'percent of the remaining error' if share else 'points'
+    for axes in grid:
+        taken, places, sweeps = _draw_published(axes, published, numbers, share)
+        ours = _draw_measured(axes, measured, colors)
+        axes.axhline(0, color=GREY, linewidth=0.8)
+        axes.axvline(0, color=GREY, linewidth=0.8)
+        axes.axline((0, 0), slope=1, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
+        axes.set(xlabel=f'gain in classification, {unit}', ylabel=f'gain in {task}, {unit}')
+    taken += [place[:2] for place in ours]
+    places += ours
+    _limits(grid[0], taken)
+    frame = [] if crowd is None else [_enlarge(*grid, crowd)]
     for name, marker in {_name(gain.setting): marker for gain, marker, _ in _markers(measured)}.items():
-        axes.scatter([], [], s=50, marker=marker, c=INK, label=f'measured here: {name}')
+        grid[0].scatter([], [], s=50, marker=marker, c=INK, label=f'measured here: {name}')
     if measured:
         figure.legend(loc='outside lower left', fontsize=8.5, frameon=False, labelcolor=INK)
-    _limits(axes, taken)
-    axes.axhline(0, color=GREY, linewidth=0.8)
-    axes.axvline(0, color=GREY, linewidth=0.8)
-    axes.axline((0, 0), slope=1, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
-    unit = 'percent of the remaining error' if share else 'points'
-    axes.set(xlabel=f'gain in classification, {unit}', ylabel=f'gain in {task}, {unit}')
     place = 'over the smallest kernel; dashed: both gain the same, above it the dense task gains more'
-    place += '' if measured else '; all published by others'
+    place += '; bars: 95 % intervals, which may go on beyond the frame' if measured else '; all published by others'
     add_title(figure, f'{task} against classification', place)
-    place_texts(figure, [(axes, places, taken)], size=8)
+    # each text in the panel that shows its point best
+    inside = [crowd is not None and crowd.contains(*at[:2]) for at in places]
+    texts = [[at for at, there in zip(places, inside) if there == wanted] for wanted in (False, True)]
+    groups = [(axes, own, taken, [*sweeps, *_axes_of(axes), *frame]) for axes, own in zip(grid, texts)]
+    place_texts(figure, groups, size=8)
     return figure
 
 
 def _draw_published(
     axes: Axes, published: Sequence[PublishedGain], numbers: Mapping[str, int], share: bool
-) -> tuple[list, list]:
-    """Draw the points of others; return them, and their texts with places and colours."""
-    taken, places = [], []
+) -> tuple[list, list, list]:
+    """Draw the points of others; return them, their texts with places and colours, and the lines that join them."""
+    taken, texts, lines = [], {}, []
     for sweep, data in dict.fromkeys((gain.sweep, gain.data) for gain in published):
         gains = [gain for gain in published if (gain.sweep, gain.data) == (sweep, data)]
         at = [_published_point(gain, share) for gain in gains]
@@ -212,14 +215,59 @@ def _draw_published(
             face = 'white' if not gain.verified else '#555555' if alike else '#bbbbbb'
             style = dict(s=26, marker='o') if alike else dict(s=20, marker='D')
             axes.scatter([x], [y], c=face, edgecolors='#555555', linewidths=0.9, zorder=4, **style).set_urls([gain.url])
-        text = str(numbers[sweep])
+        # what follows the name of the data set is a variant
+        variant = data.partition(', ')[2]
+        text = ', '.join(filter(None, [str(numbers[sweep]), variant]))
         if len(gains) > 1:
-            axes.plot(*np.transpose([(0, 0), *at]), color=PALE, linewidth=1, zorder=1.2)
-            # what follows the name of the data set is a variant, which the list of sources explains
-            text += '' if ', ' in gains[0].data else f' {sweep}'
+            lines.append([(0, 0), *at])
+            axes.plot(*np.transpose(lines[-1]), color=PALE, linewidth=1, zorder=1.2)
+            text += '' if variant else f' {sweep}'
         taken += at
-        places.append((*at[-1], text, GREY))
-    return taken, places
+        # sweeps that end at one place share a text
+        texts.setdefault(at[-1], []).append(text)
+    return taken, [(*place, ' and '.join(words), GREY) for place, words in texts.items()], lines
+
+
+def _draw_measured(axes: Axes, measured: Sequence[Gain], colors: Mapping[str, tuple] | None) -> list:
+    """Draw our own points with the intervals of their differences; return their texts with places and colours."""
+    places = []
+    for gain, marker, beside in _markers(measured):
+        x, y, color = gain.upstream.mean, gain.downstream.mean, colors[gain.kernel]
+        if gain.difference.count > 1:
+            # how far the point is above the diagonal; several heads have one classifier and so one x
+            shift = ScaledTranslation(beside / 72, 0, axes.figure.dpi_scale_trans)
+            ends = x + gain.difference.low, x + gain.difference.high
+            style = dict(color=color, linewidth=1.2, alpha=0.6, scalex=False, scaley=False)
+            axes.plot((x, x), ends, transform=axes.transData + shift, **style)
+        axes.scatter([x], [y], s=60, marker=marker, color=[color], zorder=5, edgecolors='white', linewidths=0.8)
+        places.append((x, y, gain.kernel, color))
+    return places
+
+
+def _crowd(points: Sequence[tuple[float, float]]) -> Bbox | None:
+    """Return the box around the half of many points that lies closest together, or None of few."""
+    if len(points) < CROWDED:
+        return None
+    points = np.array(points)
+    distances = np.abs((points - np.median(points, axis=0)) / np.ptp(points, axis=0)).max(1)
+    near = points[distances <= np.median(distances)]
+    margin = 0.3 * np.ptp(near, axis=0)
+    return Bbox([near.min(0) - margin, near.max(0) + margin])
+
+
+def _enlarge(whole: Axes, part: Axes, box: Bbox) -> NDArray:
+    """Make ``part`` show the box, which is framed in ``whole``; return the frame, from corner to corner."""
+    whole.add_patch(Rectangle(box.min, *box.size, fill=False, edgecolor=INK, linewidth=0.8))
+    part.set(xlim=box.intervalx, ylim=box.intervaly)
+    part.set_title('the box above, enlarged', fontsize=9, color=INK, loc='left')
+    return box.corners()[[0, 1, 3, 2, 0]]
+
+
+def _axes_of(axes: Axes) -> list[list[tuple[float, float]]]:
+    """Return the lines of no gain and of equal gains, within the panel."""
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    low, high = max(left, bottom), min(right, top)
+    return [[(left, 0), (right, 0)], [(0, bottom), (0, top)], [(low, low), (high, high)]]
 
 
 def _markers(measured: Sequence[Gain]) -> list[tuple[Gain, str, float]]:

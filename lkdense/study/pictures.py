@@ -98,9 +98,10 @@ class Pictures:
                     points[erf.get('trained', True)].append((result['kernel'], 100 * erf['ratio'], value))
             if not any(points.values()):
                 continue
-            axis = f'area that holds {100 * threshold:g} % of the contribution, % of the image'
-            title = 'accuracy beside receptive field', curve.setting.text()
+            axis = f'area that holds {100 * threshold:g} % of the contribution,\n% of the image'
             before = points[False] if points[True] else ()
+            rings = '; rings: before training' if before else ''
+            title = 'accuracy beside receptive field', f'{curve.setting.text()}; a dot for each training{rings}'
             groups = {axis: points[True] or points[False]}
             figure = plot_points(groups, self.colors, f'{curve.setting.metric}, %', title, before)
             what = f'{curve.setting.metric} beside the effective receptive field'
@@ -121,7 +122,7 @@ class Pictures:
             }
             groups = {label: points for label, points in groups.items() if points}
             if groups:
-                title = 'accuracy beside cost', curve.setting.text()
+                title = 'accuracy beside cost', f'{curve.setting.text()}; a dot for each training'
                 figure = plot_points(groups, self.colors, f'{curve.setting.metric}, %', title)
                 what = f'{curve.setting.metric} beside {", ".join(groups)}'
                 found.append(self._of_setting(study, 'cost', curve.setting, what, figure))
