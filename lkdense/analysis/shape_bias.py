@@ -4,6 +4,7 @@ As in "ImageNet-trained CNNs are biased towards texture; increasing shape bias i
 2019, https://arxiv.org/abs/1811.12231, but for dense prediction. The images are those of :mod:`lkdense.datasets.cues`.
 """
 
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -113,16 +114,21 @@ def wilson(successes: int, trials: int, deviations: float = NORMAL_95) -> tuple[
 
 def plot_shape_bias(found: Mapping[str, ShapeBias], guessed: float = 0.5) -> Figure:
     """Draw the fraction that follows the shape with its interval, a model a line; dotted what guessing gives."""
-    figure, axis = plt.subplots(figsize=(7, 1.4 + 0.5 * len(found)), layout='constrained')
-    for line, bias in enumerate(found.values()):
+    # above the lines: beside the panel, long names would leave it no room
+    texts = [
+        f'{textwrap.fill(name, 85)}\n{bias.shape} shape, {bias.texture} texture, {bias.neither} neither'
+        for name, bias in found.items()
+    ]
+    height = 0.3 + 0.15 * (1 + max(text.count('\n') for text in texts))
+    figure, axis = plt.subplots(figsize=(7, 1 + height * len(found)), layout='constrained')
+    for line, (text, bias) in enumerate(zip(texts, found.values())):
         axis.plot(bias.interval, (line, line), color='tab:blue', linewidth=2)
         axis.plot(bias.fraction, line, 'o', color='tab:blue')
-    axis.axvline(guessed, color='grey', linestyle=':')
-    labels = [
-        f'{name}\n{bias.shape} shape, {bias.texture} texture, {bias.neither} neither' for name, bias in found.items()
-    ]
-    axis.set_yticks(range(len(found)), labels)
-    axis.set(xlim=(-0.03, 1.03), ylim=(len(found) - 0.5, -0.5), xlabel='all by texture (0) to all by shape (1)')
+        axis.annotate(text, (0, line), xytext=(0, 6), textcoords='offset points', fontsize=9)
+    axis.axvline(guessed, color='grey', linestyle=':', zorder=0, label='what guessing gives')
+    figure.legend(loc='outside upper right', frameon=False, fontsize=9)
+    axis.set(xlim=(-0.03, 1.03), ylim=(len(found) - 0.6, -1), yticks=[])
+    axis.set_xlabel('fraction that follows the shape, with its 95 % interval (0: all by texture, 1: all by shape)')
     return figure
 
 
@@ -135,7 +141,7 @@ def plot_cues(images: Sequence[Cue], said: Sequence[Decision], columns: int = 4)
     for axis, cue, decision in zip(axes.flat, images, said):
         axis.imshow(cue.image)
         lines = f'shape: {"/".join(cue.shape)}', f'texture: {"/".join(cue.texture)}', f'said: {decision.said}'
-        axis.set_title('\n'.join(lines), fontsize=9)
+        axis.set_title('\n'.join(textwrap.fill(line, 36) for line in lines), fontsize=9)
     return figure
 
 

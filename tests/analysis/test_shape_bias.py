@@ -2,6 +2,7 @@
 
 import csv
 import json
+import warnings
 from pathlib import Path
 
 import cv2
@@ -177,8 +178,18 @@ def test_guessing_follows_what_more_classes_share():
 
 
 def test_pictures():
-    figure = plot_shape_bias({'a': ShapeBias(8, 2, 1), 'b': ShapeBias(0, 0, 4)}, guessed=1 / 3)
-    assert [label.get_text().split('\n')[0] for label in figure.axes[0].get_yticklabels()] == ['a', 'b']
+    long = ', '.join(['kernel_sizes=[31,29,27,13]'] * 8)
+    figure = plot_shape_bias({'a': ShapeBias(8, 2, 1), long: ShapeBias(0, 0, 4)}, guessed=1 / 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        figure.draw_without_rendering()
+    (axis,) = figure.axes
+    texts = [text.get_text() for text in axis.texts]
+    assert texts[0] == 'a\n8 shape, 2 texture, 1 neither'
+    assert texts[1].replace('\n', ' ') == f'{long} 0 shape, 0 texture, 4 neither'
+    assert axis.get_window_extent().width > figure.bbox.width * 0.9
+    # no text leaves the panel
+    assert all(text.get_window_extent().x1 <= axis.bbox.x1 for text in axis.texts)
     drawn = plot_cues([cue(), cue()], [Decision('person', 'shape'), Decision(None, 'neither')])
     assert 'said: person' in drawn.axes[0].get_title() and len(drawn.axes) == 4
 
