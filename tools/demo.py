@@ -14,6 +14,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.patches import Patch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, MODELS, DefaultScope
@@ -140,6 +141,10 @@ def draw(result: Result) -> Path:
             draw_instances(column[2], sample.pred_instances[sample.pred_instances.scores > SCORE])
     for axis, name in zip(axes[:, 0], ('input', 'truth', 'prediction')):
         axis.set_ylabel(name)
+    # without the wall, which is not drawn
+    names = Config.fromfile(TASKS[result.task][1]).metainfo['classes'][-CLASSES:]
+    handles = [Patch(color=color, label=name) for name, color in zip(names, COLORS)]
+    figure.legend(handles=handles, loc='outside upper center', ncols=CLASSES, frameon=False)
     draw_curves(bottom.subplots(), result)
     path = FOLDER / f'{result.task}.png'
     figure.savefig(path, dpi=110)
@@ -172,15 +177,17 @@ def draw_curves(axis: plt.Axes, result: Result) -> None:
     rows = [json.loads(line) for line in scalars.read_text().splitlines()]
     losses = [(row['step'], row['loss']) for row in rows if 'loss' in row]
     axis.plot(*zip(*losses), color='tab:gray')
-    axis.set(xlabel='iteration', ylabel='training loss')
+    axis.set(xlabel='iteration', ylabel='training loss (grey)')
     other = axis.twinx()
     for name, text in TASKS[result.task][2].items():
         # validation counts iterations in one task and epochs in the other
         values = [row[name] for row in rows if name in row]
         steps = np.linspace(0, losses[-1][0], len(values) + 1)[1:]
         other.plot(steps, values, marker='o', label=text)
-    other.set_ylim(bottom=0)
-    other.legend()
+    # room above, where the last values would be cut
+    other.set_ylim(0, 1.15 * other.get_ylim()[1])
+    other.set_ylabel('mIoU on test images, %' if result.task == 'segmentation' else 'mAP on test images')
+    other.legend(loc='upper center', ncols=2)
 
 
 def newest(folder: Path, pattern: str) -> Path:
