@@ -1,6 +1,6 @@
 """Instruments that look at any model: each has ``compute_`` for the figures and ``plot_`` for the picture."""
 
-from .complexity import Cost, compute_cost, measure_run, whole_pass, zero_at_random
+from .complexity import Cost, compute_cost, count_parameters, measure_run, whole_pass, zero_at_random
 from .erf import area_ratios, compute_both, compute_erf, plot_erf, stage_map
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     'compute_both',
     'compute_cost',
     'compute_erf',
+    'count_parameters',
     'measure_run',
     'plot_erf',
     'stage_map',

@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import torch
@@ -18,6 +19,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 # what the authors of mmdetection's counter give the heads: boxes from the region proposal network, and of them masks
 PROPOSALS, MASKS = 1000, 100
+
+# with which mmcv computes deformable convolutions; PyTorch's counter knows the one that is not in place
+IN_PLACE = {torch.ops.aten.addmm_: lambda into, first, second, **_: 2 * first[0] * first[1] * second[1]}
 
 
 class Cost(NamedTuple):
@@ -37,19 +41,37 @@ class Run(NamedTuple):
 
 
 def compute_cost(module: nn.Module, size: tuple[int, int], forward: Callable | None = None) -> Cost:
-    """Count parameters and multiply-adds; nothing is computed, so any size is quick.
+    """Count parameters and multiply-adds; nothing is computed where the layers can do without, so any size is quick.
 
     Args:
         module: a network, in eval mode, on any device.
         size: height and width of the image in pixels.
         forward: ``(module, image)`` to anything; by default ``module(image)``.
     """
-    shadow = copy.deepcopy(module).to('meta')
-    shares = [_share_of_nonzeros(parameter) for parameter in module.parameters()]
-    sizes = [parameter.numel() for parameter in module.parameters()]
-    share_of = {id(parameter): share for parameter, share in zip(shadow.parameters(), shares)}
+    try:
+        macs, sparse_macs = _count(module, 'meta', size, forward)
+    except Exception:  # deformable layers run with values only, and raise what they like
+        macs, sparse_macs = _count(module, next(module.parameters()).device, size, forward)
+    return Cost(*count_parameters(module), macs, sparse_macs)
+
+
+def count_parameters(module: nn.Module) -> tuple[int, int]:
+    """Return how many parameters there are, and how many without zeros of kernels and matrices."""
+    sizes = [(parameter.numel(), _share_of_nonzeros(parameter)) for parameter in module.parameters()]
+    return sum(size for size, _ in sizes), round(sum(size * share for size, share in sizes))
+
+
+def _count(
+    module: nn.Module, device: torch.device | str, size: tuple[int, int], forward: Callable | None
+) -> tuple[int, int]:
+    """Return the multiply-adds of one image, and those without zeros."""
+    # PyTorch's counter fails on parts of parameters that want gradients
+    shadow = copy.deepcopy(module).to(device).requires_grad_(False)
+    share_of = {
+        id(copied): _share_of_nonzeros(parameter) for copied, parameter in zip(shadow.parameters(), module.parameters())
+    }
     saved, begun = 0.0, 0
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with FlopCounterMode(display=False, custom_mapping=IN_PLACE) as counter, torch.no_grad():
 
         def before(layer: nn.Module, inputs: object) -> None:
             nonlocal begun
@@ -66,10 +88,9 @@ def compute_cost(module: nn.Module, size: tuple[int, int], forward: Callable | N
             if _weights(layer):
                 layer.register_forward_pre_hook(before)
                 layer.register_forward_hook(after)
-        (forward or nn.Module.__call__)(shadow, torch.empty(1, 3, *size, device='meta'))
+        (forward or nn.Module.__call__)(shadow, torch.zeros(1, 3, *size, device=device))
         macs = counter.get_total_flops() // 2
-    nonzero = round(sum(size * share for size, share in zip(sizes, shares)))
-    return Cost(sum(sizes), nonzero, macs, round(macs - saved / 2))
+    return macs, round(macs - saved / 2)
 
 
 def measure_run(module: nn.Module, size: tuple[int, int], forward: Callable | None = None, repeats: int = 3) -> Run:
@@ -116,14 +137,20 @@ def whole_pass(model: nn.Module, image: Tensor) -> object:
     Raises:
         ValueError: a model of another kind.
     """
+    # with queries, whose positions take the size of the image
+    if hasattr(getattr(model, 'decode_head', None), 'pixel_decoder'):
+        return model.decode_head(model.extract_feat(image), [_sample(image)])
+    if hasattr(model, 'encoder') or hasattr(model, 'panoptic_head'):
+        return model(image, [_sample(image)], mode='tensor')
     if hasattr(model, 'decode_head') or hasattr(model, 'head'):
         return model(image, mode='tensor')
     maps = model.extract_feat(image)
     if not hasattr(model, 'roi_head'):
-        if not hasattr(model, 'bbox_head'):
+        head = getattr(model, 'bbox_head', None) or getattr(model, 'mask_head', None)
+        if head is None:
             raise ValueError(f'neither a segmentor nor a detector: {type(model).__name__}')
-        return model.bbox_head(maps)
-    scores = [model.rpn_head(maps)]
+        return head(maps)
+    scores = [model.rpn_head(maps)] if hasattr(model, 'rpn_head') else []
     head = model.roi_head
     for boxes, heads, extractor in (
         (PROPOSALS, head.bbox_head, head.bbox_roi_extractor),
@@ -135,6 +162,13 @@ def whole_pass(model: nn.Module, image: Tensor) -> object:
             side = pooling.roi_layers[0].output_size
             scores.append(part(maps[0].new_zeros(boxes, pooling.out_channels, *side)))
     return scores
+
+
+def _sample(image: Tensor) -> SimpleNamespace:
+    """What mmsegmentation and mmdetection keep beside an image, as far as heads read it."""
+    shape = tuple(image.shape[-2:])
+    about = dict(img_shape=shape, ori_shape=shape, pad_shape=shape, batch_input_shape=shape, scale_factor=(1.0, 1.0))
+    return SimpleNamespace(metainfo=about, **about)
 
 
 def _weights(layer: nn.Module) -> list[nn.Parameter]:

@@ -2,7 +2,8 @@
 
 Example: lkdense complexity upernet_slak_b_ade20k --shape 512 2048
          lkdense complexity upernet_slak_t_ade20k SLaK_tiny_checkpoint.pth --no-run
-A multiply-add counts once. With a checkpoint, its zeros are left out of the figures for non-zero weights.
+A multiply-add counts once. With a checkpoint, its zeros are left out of the figures for non-zero weights. Some heads
+cannot be counted: the reason is given.
 """
 
 import argparse
@@ -10,9 +11,10 @@ import argparse
 import torch
 
 from .. import launch
-from ..analysis import compute_cost, measure_run, whole_pass, zero_at_random
+from ..analysis import compute_cost, count_parameters, measure_run, whole_pass, zero_at_random
 from ..launch import LaunchError
 from ..loading import build_model, load_model
+from ..swap.pyramid import first_line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +39,8 @@ def main(args: argparse.Namespace) -> None:
     if not 0 <= args.sparsity < 1:
         raise LaunchError(f'--sparsity must be in [0, 1), got {args.sparsity}')
     model = load_model(cfg, args.checkpoint) if args.checkpoint else build_model(cfg)
+    if not hasattr(model, 'backbone'):
+        raise LaunchError(f'{args.config} is of a {type(model).__name__}, which has no backbone')
     if args.deploy:
         if not hasattr(model.backbone, 'switch_to_deploy'):
             raise LaunchError(f'--deploy: a {type(model.backbone).__name__} has nothing to merge')
@@ -49,13 +53,16 @@ def main(args: argparse.Namespace) -> None:
     print(f'one image of {size[0]} x {size[1]} pixels; {machine()}')
     print(f'{"":12} {"parameters":>14} {"non-zero":>14} {"GMAC":>9} {"non-zero":>9} {"seconds":>9} {"MiB":>7}')
     for name, (module, forward) in parts.items():
-        cost = compute_cost(module, size, forward)
-        line = (
-            f'{name:12} {cost.parameters:14,} {cost.nonzero:14,} {cost.macs / 1e9:9.2f} {cost.sparse_macs / 1e9:9.2f}'
-        )
-        if not args.no_run:
-            run = measure_run(module, size, forward)
-            line += f' {run.seconds:9.3f} ' + ('' if run.mebibytes is None else f'{run.mebibytes:7.0f}')
+        parameters, nonzero = count_parameters(module)
+        line, missing = f'{name:12} {parameters:14,} {nonzero:14,}', 'counted'
+        try:
+            cost = compute_cost(module, size, forward)
+            line, missing = f'{line} {cost.macs / 1e9:9.2f} {cost.sparse_macs / 1e9:9.2f}', 'measured'
+            if not args.no_run:
+                run = measure_run(module, size, forward)
+                line += f' {run.seconds:9.3f} ' + ('' if run.mebibytes is None else f'{run.mebibytes:7.0f}')
+        except Exception as error:  # whatever a head raises that asks for more than feature maps
+            line += f' not {missing}: {first_line(error)}'
         print(line, flush=True)
 
 

@@ -4,13 +4,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mmdet
 import pytest
 import torch
+from mmcv.ops import DeformConv2dPack, ModulatedDeformConv2dPack
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from lkdense import SLaK
 from lkdense.analysis import compute_cost, measure_run, whole_pass, zero_at_random
+from lkdense.commands import main
 from lkdense.launch import read_config
 from lkdense.layers import DepthwiseConv2d, SquareLargeKernel, StripLargeKernel
 from lkdense.loading import build_model
@@ -129,6 +132,23 @@ def test_whole_models_cost_what_their_authors_say(config, size, parameters, macs
     cost = compute_cost(model, size, whole_pass)
     assert cost.parameters / 1e6 == pytest.approx(parameters, rel=0.02)
     assert cost.macs / 1e9 == pytest.approx(macs, rel=0.02)
+
+
+@pytest.mark.parametrize(('kind', 'offsets'), [(DeformConv2dPack, 18), (ModulatedDeformConv2dPack, 27)])
+def test_deformable_convolutions_count_like_others(kind, offsets):
+    net = nn.Sequential(nn.Conv2d(3, 8, 1), kind(8, 16, 3, padding=1)).eval()
+    assert compute_cost(net, (12, 20)).macs == 12 * 20 * (3 * 8 + 9 * 8 * (offsets + 16))
+
+
+def test_models_without_feature_maps_alone(capsys):
+    """Queries, attention that runs with values only, and a head whose cost nobody can tell."""
+    stock = Path(mmdet.__path__[0], '.mim/configs')
+    lines = {}
+    for name in ('deformable_detr/deformable-detr_r50_16xb2-50e', 'sparse_rcnn/sparse-rcnn_r50_fpn_1x'):
+        main(['complexity', str(stock / f'{name}_coco.py'), '--shape', '64', '96', '--no-run'])
+        lines[name.split('/')[0]] = capsys.readouterr().out.splitlines()[-1].split()
+    assert lines['deformable_detr'][2] == '40,118,934' and float(lines['deformable_detr'][4]) > 1
+    assert lines['sparse_rcnn'][2] == '106,290,888' and lines['sparse_rcnn'][4:6] == ['not', 'counted:']
 
 
 def test_a_run_is_timed_and_its_memory_measured():
