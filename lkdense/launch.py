@@ -233,6 +233,11 @@ def leaves(dataset: dict | None) -> Iterator[dict]:
         yield from leaves(part)
 
 
+def type_of(part: dict) -> str:
+    """Return the type of a part of a config without the scope or module before it: IoUMetric of mmseg.IoUMetric."""
+    return part['type'].rpartition('.')[2]
+
+
 def _expected_paths(dataset: dict) -> list[Path]:
     root, parts = (
         dataset.get('data_root') or '',

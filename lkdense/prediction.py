@@ -14,17 +14,21 @@ from mmengine.structures import BaseDataElement
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from .launch import LaunchError, leaves, type_of
 from .loading import load_model
 
 # of a pixel's colour, how much is that of its class
 OPACITY = 0.5
 LINE = 18  # pixels, of a line of the legend
 LEGIBLE = 512  # pixels, of the longer side of an image on which names can be read
+# what mmdetection adds to the class of a pixel, once for each object before it
+OBJECT = 1000
+NO_CLASS = 255
 
 
 @dataclass(frozen=True)
 class LabelMap:
-    """A segmentation: ``labels`` ``[H, W]``, indices of classes."""
+    """A segmentation: ``labels`` ``[H, W]``, indices of classes, or 255."""
 
     labels: NDArray[np.uint8]
 
@@ -61,21 +65,20 @@ class Predictor:
 
     Raises:
         CheckpointError: the checkpoint is none, or does not fit.
+        LaunchError: there is no test data, or its classes cannot be told.
     """
 
     def __init__(self, cfg: Config, checkpoint: str):
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
-        self.model = load_model(cfg, checkpoint).to(device)
-        self.scope = cfg.default_scope
-        dataset = cfg.test_dataloader.dataset
+        dataset = first_test_set(cfg)
+        self.scope, self.gives_labels = cfg.default_scope, gives_labels(cfg)
         with DefaultScope.overwrite_default_scope(self.scope):
-            with DATASETS.switch_scope_and_registry(None) as registry:
-                meta = {**registry.get(dataset.type).METAINFO, **dataset.get('metainfo', {})}
+            meta = metainfo(dataset)
             # images come loaded, and without annotations
-            steps = [step for step in dataset.pipeline if not step['type'].startswith('Load')]
-            self.pipeline = Compose(steps)
+            self.pipeline = Compose([step for step in dataset.pipeline if not type_of(step).startswith('Load')])
         self.classes = tuple(meta['classes'])
         self.palette = colours(len(self.classes), meta.get('palette'))
+        device = 'cuda' if torch.cuda.is_available() else 'cpu'
+        self.model = load_model(cfg, checkpoint).to(device)
 
     def __call__(self, image: NDArray[np.uint8]) -> LabelMap | Instances:
         """Return what the model says of an image ``[H, W, 3]`` in BGR."""
@@ -96,9 +99,22 @@ class Predictor:
             return self.model.test_step(batch)[0]
 
     def read(self, found: BaseDataElement) -> LabelMap | Instances:
-        """Return the prediction in what :meth:`test` gave."""
-        if self.scope == 'mmseg':
+        """Return the prediction in what :meth:`test` gave.
+
+        Raises:
+            LaunchError: the model gives something else, such as depths.
+        """
+        field = 'pred_instances'
+        if self.gives_labels:
+            field = 'pred_sem_seg' if self.scope == 'mmseg' else 'pred_panoptic_seg'
+        if field not in found:
+            given = ', '.join(key for key in found.all_keys() if key.startswith('pred_')) or 'nothing'
+            raise LaunchError(f'a {type(self.model).__name__} predicts {given}, and only {field} can be drawn')
+        if field == 'pred_sem_seg':
             return LabelMap(found.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8))
+        if field == 'pred_panoptic_seg':
+            labels = found.pred_panoptic_seg.sem_seg[0].cpu().numpy() % OBJECT
+            return LabelMap(np.where(labels < len(self.classes), labels, NO_CLASS).astype(np.uint8))
         instances = found.pred_instances.cpu().numpy()
         return Instances(instances.bboxes, instances.scores, instances.labels, instances.get('masks'))
 
@@ -112,13 +128,13 @@ class ClassPredictor:
 
     Raises:
         CheckpointError: the checkpoint is none, or does not fit.
-        ValueError: there is no test data.
+        LaunchError: there is no test data.
     """
 
     def __init__(self, cfg: Config, checkpoint: str):
-        dataset = cfg.test_dataloader.dataset
+        dataset = first_test_set(cfg)
         self.classes = tuple(DATASETS.build({**dataset, 'pipeline': []}).metainfo['classes'])
-        self.pipeline = Compose([step for step in dataset.pipeline if not step['type'].endswith('LoadImage')])
+        self.pipeline = Compose([step for step in dataset.pipeline if type_of(step) != 'LoadImage'])
         self.device = 'cuda' if torch.cuda.is_available() else 'cpu'
         self.model = load_model(cfg, checkpoint).to(self.device)
 
@@ -127,6 +143,50 @@ class ClassPredictor:
         inputs = self.pipeline(dict(img=Image.fromarray(image[..., ::-1].copy()), label=0))['inputs']
         with torch.no_grad():
             return int(self.model(inputs[None].to(self.device)).argmax())
+
+
+def first_test_set(cfg: Config) -> dict:
+    """Return the test data of a config, the first of several sets: all have the classes and transforms of the model.
+
+    Raises:
+        LaunchError: there is none, or it has no transforms.
+    """
+    dataset = next(leaves((cfg.get('test_dataloader') or {}).get('dataset')), {})
+    if not dataset.get('pipeline'):
+        raise LaunchError(f'there is no test_dataloader.dataset with a pipeline in {cfg.filename}')
+    return dataset
+
+
+def metainfo(dataset: dict) -> dict:
+    """Return the classes, and what else a data set of the present scope says of itself, without its files.
+
+    Raises:
+        LaunchError: it is of no known type, or has no classes.
+    """
+    with DATASETS.switch_scope_and_registry(None) as registry:
+        try:
+            kind = registry.get(dataset.type)
+        except RuntimeError:
+            kind = None
+    # names in a file too, as MMEngine reads them
+    if not hasattr(kind, '_load_metainfo'):
+        raise LaunchError(f'test_dataloader.dataset: {dataset.type} is no data set that MMEngine knows')
+    found = kind._load_metainfo(dataset.get('metainfo'))
+    classes = found.get('classes')
+    if not classes or isinstance(classes, str):
+        raise LaunchError(
+            f'test_dataloader.dataset, {dataset.type}: classes must be names or a file of names, got {classes!r}'
+        )
+    return found
+
+
+def gives_labels(cfg: Config) -> bool:
+    """Whether the model of a config says of each pixel what it is, rather than where objects are."""
+    if cfg.default_scope == 'mmseg':
+        return True
+    # of models that give both, objects say more
+    finds_objects = (cfg.model.get('test_cfg') or {}).get('instance_on', False)
+    return 'panoptic_fusion_head' in cfg.model and not finds_objects
 
 
 def colours(count: int, given: Sequence[Sequence[int]] | None = None) -> list[tuple[int, int, int]]:

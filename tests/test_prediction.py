@@ -5,11 +5,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.structures import BaseDataElement, PixelData
 from PIL import Image
 from pycocotools import mask as coding
 from pycocotools.coco import COCO
@@ -18,7 +21,18 @@ from lkdense.commands import main
 from lkdense.footage import open_source
 from lkdense.launch import LaunchError, read_config
 from lkdense.loading import load_model
-from lkdense.prediction import Instances, LabelMap, coco_results, colours, draw, magnified
+from lkdense.prediction import (
+    Instances,
+    LabelMap,
+    Predictor,
+    coco_results,
+    colours,
+    draw,
+    first_test_set,
+    gives_labels,
+    magnified,
+    metainfo,
+)
 
 ROOT = Path(__file__).parents[1]
 SEG, DET = 'upernet_convnext_pico_ade20k', 'faster_rcnn_convnext_pico_voc07'
@@ -91,6 +105,44 @@ def test_files_of_one_name_and_the_pictures_of_a_run_before(tmp_path, image):
     (tmp_path / 'broken.mp4').write_bytes(b'no video')
     with pytest.raises(LaunchError, match='cannot be read as a video'):
         open_source(tmp_path / 'broken.mp4', tmp_path / 'out')
+
+
+def test_classes_come_from_a_file_too(tmp_path):
+    (tmp_path / 'classes.txt').write_text('wall\ntree\n')
+    read_config(SEG)
+    dataset = Config(dict(type='mmseg.BaseSegDataset', metainfo=dict(classes=str(tmp_path / 'classes.txt'))))
+    assert metainfo(dataset)['classes'] == ['wall', 'tree']
+    for change, problem in (
+        (dict(type='Nothing'), 'Nothing is no data set'),
+        (dict(metainfo=dict(classes='nowhere.txt')), "got 'nowhere.txt'"),
+        (dict(metainfo=None), 'got None'),
+    ):
+        with pytest.raises(LaunchError, match=problem):
+            metainfo(Config({**dataset, **change}))
+
+
+def test_the_first_of_several_test_sets_counts():
+    inner = dict(type='A', pipeline=[dict(type='PackSegInputs')])
+    wrapped = dict(type='ConcatDataset', datasets=[dict(type='RepeatDataset', times=1, dataset=inner), dict(type='B')])
+    assert first_test_set(Config(dict(test_dataloader=dict(dataset=wrapped)))).type == 'A'
+    for loader in (None, dict(dataset=dict(type='A'))):
+        with pytest.raises(LaunchError, match=r'no test_dataloader\.dataset with a pipeline'):
+            first_test_set(Config(dict(test_dataloader=loader)))
+
+
+def test_panoptic_models_give_labels_unless_they_give_objects():
+    model = dict(panoptic_fusion_head=dict(type='MaskFormerFusionHead'), test_cfg=dict(instance_on=False))
+    cfg = Config(dict(default_scope='mmdet', model=model))
+    assert gives_labels(cfg)
+    cfg.model.test_cfg.instance_on = True
+    assert not gives_labels(cfg)
+    predictor = SimpleNamespace(scope='mmdet', gives_labels=True, classes=('cat', 'sky'), model=torch.nn.Identity())
+    # two cats, sky, and nothing
+    pixels = PixelData(sem_seg=torch.tensor([[[1000, 2000, 1, 2]]]))
+    found = Predictor.read(predictor, BaseDataElement(pred_panoptic_seg=pixels))
+    assert found.labels.tolist() == [[0, 0, 1, 255]]
+    with pytest.raises(LaunchError, match='Identity predicts pred_depth_map, and only pred_panoptic_seg can be drawn'):
+        Predictor.read(predictor, BaseDataElement(pred_depth_map=pixels))
 
 
 def test_coco_results():

@@ -118,7 +118,7 @@ def _add_questions(app: Flask, session: Session) -> None:
     def scores(key: str, number: int):
         place, answer = point(), session.answer(key, number)
         if answer.probabilities is None:
-            abort(400, 'a detector has no scores at a pixel, only those of its boxes')
+            abort(400, 'only a segmentor has scores at a pixel')
         row, column = (int(share * size) for share, size in zip(place, answer.found.labels.shape))
         here = answer.probabilities[:, row, column].astype(float)
         top = np.argsort(-here, kind='stable')[:CLASSES]
@@ -171,7 +171,7 @@ def describe(subject: Subject) -> dict:
     """Return what the page has to know of a model beforehand."""
     return dict(
         name=subject.name,
-        task='segmentation' if subject.predictor.scope == 'mmseg' else 'detection',
+        task='segmentation' if subject.predictor.gives_labels else 'detection',
         classes=subject.predictor.classes,
         palette=subject.predictor.palette,
         strides=subject.strides,

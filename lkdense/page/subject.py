@@ -27,7 +27,7 @@ class Answer:
 
     Attributes:
         found: labels or instances.
-        probabilities: of each class at each pixel ``[C, H, W]``; None for instances.
+        probabilities: of each class at each pixel ``[C, H, W]``; None where the model does not tell.
         seconds: how long it took.
     """
 
@@ -64,7 +64,7 @@ class Subject:
         start = time.perf_counter()
         sample = self.predictor.test(image)
         found = self.predictor.read(sample)
-        probabilities = _probabilities(sample.seg_logits.data) if isinstance(found, LabelMap) else None
+        probabilities = _probabilities(sample.seg_logits.data) if 'seg_logits' in sample else None
         return Answer(found, probabilities, time.perf_counter() - start)
 
     def receptive_field(
