@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from glob import escape
 from itertools import count
 from pathlib import Path
 
@@ -16,6 +17,7 @@ IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm')
 # folders of what is written
 PICTURES, LABELS = 'pictures', 'labels'
+DETECTIONS = 'detections.json'
 DEFAULT_RATE = 25  # frames a second, of a video that does not say
 
 
@@ -26,6 +28,26 @@ def open_source(source: Path, out: Path) -> 'Photos | Film':
         LaunchError: there is none of them at ``source``.
     """
     return (Film if source.suffix.lower() in VIDEOS and source.is_file() else Photos)(source, out)
+
+
+def check_free(source: 'Photos | Film', labels: bool, overwrite: bool) -> None:
+    """Look for files that are there already under the names of what will be written.
+
+    Args:
+        source: what is predicted.
+        labels: whether label maps are written, rather than detections.
+        overwrite: whether files may be written over, but for those of ``source``.
+
+    Raises:
+        LaunchError: the first file in the way.
+    """
+    originals = {path.resolve() for path in source.paths}
+    for path in (*source.outputs(labels), *([] if labels else [source.out / DETECTIONS])):
+        # links may lead from one to the other
+        if path.resolve() in originals:
+            raise LaunchError(f'--out: {path} is the SOURCE itself, choose another folder')
+        if path.exists() and not overwrite:
+            raise LaunchError(f'--out: {path} is there already; --overwrite writes over it, or choose another folder')
 
 
 class Photos:
@@ -57,6 +79,11 @@ class Photos:
         alone = self.stems[(self.root / name).with_suffix('')] == 1
         return Path(name).with_suffix('.png') if alone else Path(f'{name}.png')
 
+    def outputs(self, labels: bool) -> Iterator[Path]:
+        """Give the files that are written, with or without ``labels``."""
+        names = [self.output(str(path.relative_to(self.root))) for path in self.paths]
+        return (self.out / folder / name for folder in (PICTURES, LABELS)[: 1 + labels] for name in names)
+
     def save(self, name: str, picture: Image.Image) -> None:
         """Write what was drawn of an image."""
         picture.save(made(self.out / PICTURES / self.output(name)))
@@ -68,7 +95,8 @@ class Film:
     of_one_size = True
 
     def __init__(self, source: Path, out: Path):
-        self.source, self.out, self.writer = source, out, None
+        self.paths, self.stem, self.out, self.writer = [source], source.stem, out, None
+        self.film = out / PICTURES / f'{self.stem}.mp4'
         self.video = cv2.VideoCapture(str(source))
         if not self.video.isOpened():
             raise LaunchError(f'SOURCE: {source} is not there, or cannot be read as a video')
@@ -82,7 +110,7 @@ class Film:
             frame = self.video.read()[1]
             if frame is None:
                 break
-            yield f'{self.source.stem}_{index:06d}', frame
+            yield f'{self.stem}_{index:06d}', frame
         self.video.release()
         if self.writer is not None:
             self.writer.release()
@@ -91,11 +119,17 @@ class Film:
         """Return the name of what is written about a frame."""
         return Path(f'{name}.png')
 
+    def outputs(self, labels: bool) -> Iterator[Path]:
+        """Give the film, and of the ``labels`` those that are there: nobody knows yet how many frames there will be."""
+        yield self.film
+        if labels:
+            yield from sorted((self.out / LABELS).glob(f'{escape(self.stem)}_{"[0-9]" * 6}.png'))
+
     def save(self, name: str, picture: Image.Image) -> None:
         """Write what was drawn of the next frame."""
         if self.writer is None:
-            rate, path = self.video.get(cv2.CAP_PROP_FPS) or DEFAULT_RATE, made(self.out / f'{self.source.stem}.mp4')
-            self.writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), rate, picture.size)
+            rate, path = self.video.get(cv2.CAP_PROP_FPS) or DEFAULT_RATE, str(made(self.film))
+            self.writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*'mp4v'), rate, picture.size)
         self.writer.write(np.array(picture)[..., ::-1])
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from pycocotools import mask as coding
 from pycocotools.coco import COCO
 
 from lkdense.commands import main
-from lkdense.footage import open_source
+from lkdense.footage import check_free, open_source
 from lkdense.launch import LaunchError, read_config
 from lkdense.loading import load_model
 from lkdense.prediction import (
@@ -107,6 +108,62 @@ def test_files_of_one_name_and_the_pictures_of_a_run_before(tmp_path, image):
         open_source(tmp_path / 'broken.mp4', tmp_path / 'out')
 
 
+@pytest.fixture
+def clip(tmp_path):
+    path = tmp_path / 'clip.mp4'
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), 5, (64, 48))
+    for _ in range(2):
+        video.write(np.zeros((48, 64, 3), np.uint8))
+    video.release()
+    return path
+
+
+def test_a_film_goes_beside_its_source_and_never_over_it(clip, image):
+    content = clip.read_bytes()
+    source = open_source(clip, clip.parent)
+    check_free(source, labels=True, overwrite=False)
+    for name, _ in source:
+        source.save(name, Image.fromarray(image))
+    assert clip.read_bytes() == content and (clip.parent / 'pictures/clip.mp4').is_file()
+    again = open_source(clip.parent / 'pictures/clip.mp4', clip.parent)
+    with pytest.raises(LaunchError, match=r'clip\.mp4 is the SOURCE itself'):
+        check_free(again, labels=True, overwrite=True)
+
+
+def test_links_to_the_source_are_not_written_over(tmp_path, image):
+    (tmp_path / 'out/labels').mkdir(parents=True)
+    Image.fromarray(image).save(tmp_path / 'a.png')
+    os.symlink(tmp_path / 'a.png', tmp_path / 'out/labels/a.png')
+    source = open_source(tmp_path / 'a.png', tmp_path / 'out')
+    check_free(source, labels=False, overwrite=True)
+    with pytest.raises(LaunchError, match=r'labels/a\.png is the SOURCE itself'):
+        check_free(source, labels=True, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ('there', 'labels'),
+    [
+        ('pictures/a.png', False),
+        ('labels/a.png', True),
+        ('detections.json', False),
+        ('pictures/clip.mp4', False),
+        ('labels/clip_000007.png', True),
+    ],
+)
+def test_what_is_there_already_is_named_and_kept(there, labels, clip, image):
+    photo, out = clip.parent / 'a.jpg', clip.parent / 'out'
+    Image.fromarray(image).save(photo)
+    (out / there).parent.mkdir(parents=True, exist_ok=True)
+    (out / there).write_text('the truth')
+    source = open_source(clip if 'clip' in there else photo, out)
+    with pytest.raises(LaunchError, match=f'{there} is there already; --overwrite'):
+        check_free(source, labels, overwrite=False)
+    check_free(source, labels, overwrite=True)
+    if 'pictures' not in there:
+        # which nobody would write
+        check_free(source, not labels, overwrite=False)
+
+
 def test_classes_come_from_a_file_too(tmp_path):
     (tmp_path / 'classes.txt').write_text('wall\ntree\n')
     read_config(SEG)
@@ -160,6 +217,8 @@ def photos(tmp_path_factory):
     for name in ('a.jpg', 'more/b.png'):
         Image.fromarray(generator.integers(0, 256, (48, 64, 3), dtype=np.uint8)).save(folder / name)
     (folder / 'c.jpg').write_text('no image')
+    # no row is left of it where it is reduced
+    Image.new('RGB', (2000, 1)).save(folder / 'wide.png')
     video = cv2.VideoWriter(str(folder / 'film.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 5, (64, 48))
     for _ in range(2):
         video.write(generator.integers(0, 256, (48, 64, 3), dtype=np.uint8))
@@ -169,8 +228,8 @@ def photos(tmp_path_factory):
     return folder
 
 
-def predict(photos, name, source, *options):
-    command = [sys.executable, ROOT / 'tools/predict.py', name, photos / f'{name}.pth', source, '--out', photos / 'out']
+def predict(photos, name, source, *options, out='out'):
+    command = [sys.executable, ROOT / 'tools/predict.py', name, photos / f'{name}.pth', source, '--out', photos / out]
     return subprocess.run([*map(str, command), *options], cwd=photos, capture_output=True, text=True, check=False)
 
 
@@ -178,16 +237,36 @@ def test_a_folder_is_segmented_and_what_is_no_image_is_named(photos):
     done = predict(photos, SEG, photos, '--cfg-options', 'test_dataloader.dataset.pipeline.1.scale=(64,48)')
     assert done.returncode == 0, done.stderr
     assert '2 images predicted' in done.stdout and 'c.jpg cannot be read as an image' in done.stdout
+    assert 'wide.png cannot be predicted: error: OpenCV' in done.stdout
     for name in ('a.png', 'more/b.png'):
         assert np.array(Image.open(photos / 'out/labels' / name)).shape == (48, 64)
         assert Image.open(photos / 'out/pictures' / name).size[1] >= 48
+
+
+def test_an_image_on_which_a_detector_fails_costs_only_itself(photos):
+    done = predict(
+        photos, DET, photos, '--cfg-options', 'test_dataloader.dataset.pipeline.1.scale=(64,48)', out='found'
+    )
+    assert done.returncode == 0, done.stderr
+    assert 'wide.png cannot be predicted' in done.stdout
+    content = json.loads((photos / 'found/detections.json').read_text())
+    assert {image['file_name'] for image in content['images']} >= {'a.jpg', 'more/b.png'}
+
+
+@pytest.mark.parametrize('name', ['c.jpg', 'wide.png'])
+def test_nothing_predicted_is_a_failure(name, photos, capsys):
+    options = ['--out', str(photos / 'none'), '--cfg-options', 'test_dataloader.dataset.pipeline.1.scale=(64,48)']
+    with pytest.raises(SystemExit, match=r'nothing in .* could be predicted'):
+        main(['predict', SEG, str(photos / f'{SEG}.pth'), str(photos / name), *options])
+    assert f'{name} cannot be' in capsys.readouterr().out
+    assert not (photos / 'none').exists()
 
 
 def test_a_video_is_searched_for_objects(photos):
     options = ['--cfg-options', 'test_dataloader.dataset.pipeline.1.scale=(64,48)', 'model.test_cfg.rcnn.score_thr=0.0']
     done = predict(photos, DET, photos / 'film.avi', *options)
     assert done.returncode == 0, done.stderr
-    film = cv2.VideoCapture(str(photos / 'out/film.mp4'))
+    film = cv2.VideoCapture(str(photos / 'out/pictures/film.mp4'))
     frames = [film.read()[1] for _ in range(3)]
     # eight times as large, and a legend beside it
     assert frames[0].shape == frames[1].shape and frames[0].shape[0] == 8 * 48 and frames[0].shape[1] > 8 * 64

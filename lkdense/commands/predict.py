@@ -2,8 +2,8 @@
 
 Example: lkdense predict upernet_slak_t_ade20k iter_160000.pth photos --out predicted
          lkdense predict cascade_mask_rcnn_slak_t_coco epoch_36.pth street.mp4 --out predicted --threshold 0.5
-Writes pictures into OUT/pictures, or of a video another one into OUT; of a segmentor label maps (indices of classes)
-into OUT/labels, of a detector all detections into OUT/detections.json.
+Writes pictures, or of a video another one, into OUT/pictures; of a segmentor label maps (indices of classes) into
+OUT/labels, of a detector all detections into OUT/detections.json. Files that are there already are refused.
 """
 
 import argparse
@@ -14,9 +14,10 @@ from mmengine.utils import track_iter_progress
 from PIL import Image
 
 from .. import launch
-from ..footage import LABELS, made, open_source
+from ..footage import DETECTIONS, LABELS, check_free, made, open_source
 from ..launch import LaunchError
-from ..prediction import LabelMap, Predictor, coco_results, draw, legend_room, magnified
+from ..prediction import LabelMap, Predictor, coco_results, draw, gives_labels, legend_room, magnified
+from ..swap.pyramid import first_line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--threshold', type=float, default=0.3, help='the score from which on detections are drawn (default: 0.3)'
     )
+    parser.add_argument(
+        '--overwrite', action='store_true', help='write over files in OUT, as of a run before, but never SOURCE'
+    )
 
 
 def main(args: argparse.Namespace) -> None:
@@ -36,14 +40,22 @@ def main(args: argparse.Namespace) -> None:
     cfg = launch.load_config(args)
     if cfg.get('default_scope') not in ('mmseg', 'mmdet'):
         raise LaunchError(f'only what segmentors and detectors find can be drawn, and {args.config} has neither')
+    labels = gives_labels(cfg)
+    check_free(source, labels, args.overwrite)
     predictor = Predictor(cfg, args.checkpoint)
     room = legend_room(predictor.classes) if source.of_one_size else None
     results, images, problems = [], [], []
     for name, image in track_iter_progress((source, len(source))):
         if image is None:
-            problems.append(name)
+            problems.append(f'{name} cannot be read as an image')
             continue
-        found = predictor(image)
+        try:
+            found = predictor(image)
+        except LaunchError:
+            raise
+        except Exception as error:  # what any model may raise for an image that is too small or too large for it
+            problems.append(f'{name} cannot be predicted: {first_line(error)}')
+            continue
         shown = found if isinstance(found, LabelMap) else found.above(args.threshold)
         source.save(name, draw(*magnified(image, shown), predictor.classes, predictor.palette, room))
         images.append(dict(id=len(images) + 1, file_name=name, height=image.shape[0], width=image.shape[1]))
@@ -51,11 +63,13 @@ def main(args: argparse.Namespace) -> None:
             Image.fromarray(found.labels).save(made(args.out / LABELS / source.output(name)))
         else:
             results += coco_results(found, images[-1]['id'])
-    if images and cfg.default_scope == 'mmdet':
+    if images and not labels:
         categories = [dict(id=index, name=name) for index, name in enumerate(predictor.classes, start=1)]
         annotations = [dict(result, id=index, iscrowd=0) for index, result in enumerate(results, start=1)]
         content = dict(images=images, categories=categories, annotations=annotations)
-        (args.out / 'detections.json').write_text(json.dumps(content) + '\n')
+        (args.out / DETECTIONS).write_text(json.dumps(content) + '\n')
     print(f'\n{len(images)} images predicted into {args.out}')
-    for name in problems:
-        print(f'{name} cannot be read as an image')
+    for problem in problems:
+        print(problem)
+    if not images:
+        raise LaunchError(f'SOURCE: nothing in {args.source} could be predicted')
