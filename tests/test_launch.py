@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from lkdense import launch
+from lkdense.commands.test import write_predictions
 from lkdense.datasets import write_scenes
 
 ROOT = Path(__file__).parents[1]
@@ -162,6 +164,15 @@ def test_a_launcher_that_did_not_launch(refusal, monkeypatch):
 def test_what_this_config_cannot_do(options, problem, refusal, here):
     torch.save({'state_dict': {'backbone.weight': torch.ones(1)}}, here / 'some.pth')
     assert problem in refusal('test.py', config(DET), 'some.pth', *options)
+
+
+def test_label_maps_are_written_by_any_iou_metric_and_by_no_other(refusal, here, tmp_path):
+    cfg = Config(dict(default_scope='mmseg', test_evaluator=dict(type='mmseg.IoUMetric')))
+    write_predictions(cfg, tmp_path)
+    assert cfg.test_evaluator[0]['output_dir'] == str(tmp_path)
+    torch.save({'state_dict': {'backbone.weight': torch.ones(1)}}, here / 'some.pth')
+    said = refusal('test.py', config(SEG), 'some.pth', '--out', 'o', '--cfg-options', 'test_evaluator.type=DepthMetric')
+    assert '--out: IoUMetric writes label maps, and the test_evaluator has DepthMetric' in said
 
 
 def test_only_the_notice_of_onedl_is_dropped(capsys):

@@ -44,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--out',
         metavar='PATH',
-        help='write predictions: detection to this .pkl, segmentation to label maps in this folder',
+        help='write predictions: detection to this .pkl, segmentation to label maps in this folder, '
+        "of classes from 1 on, as ADE20K's server wants them, where a set has reduce_zero_label",
     )
     parser.add_argument('--show-dir', metavar='DIR', help='write pictures of the predictions beside the truth')
     parser.add_argument('--tta', action='store_true', help="average over flips and scales, the config's tta_pipeline")
@@ -64,7 +65,7 @@ def main(args: argparse.Namespace) -> None:
         augment(cfg)
     if args.deploy:
         # it would swap weights with a model that is not merged; a checkpoint holds the averaged ones anyway
-        cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook['type'] != 'EMAHook']
+        cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or [] if launch.type_of(hook) != 'EMAHook']
 
     runner = ToolRunner.from_cfg(cfg)
     runner.register_hook(CompleteCheckpointHook())
@@ -86,9 +87,12 @@ def write_predictions(cfg: Config, out: Path) -> None:
         metrics.append(dict(type='DumpDetResults', out_file_path=str(out)))
     else:
         # not the scores, which are one map for each class
-        for metric in metrics:
-            if metric['type'] == 'IoUMetric':
-                metric.update(output_dir=str(out), keep_results=True)
+        writers = [metric for metric in metrics if launch.type_of(metric) == 'IoUMetric']
+        if not writers:
+            given = ', '.join(metric['type'] for metric in metrics) or 'nothing'
+            raise LaunchError(f'--out: IoUMetric writes label maps, and the test_evaluator has {given}')
+        for metric in writers:
+            metric.update(output_dir=str(out), keep_results=True)
     cfg.test_evaluator = metrics
 
 
