@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 import numpy as np
 from mmengine.dataset import BaseDataset
 
-from .data_report import Report, one_line
+from .data_report import Report
+from .launch import first_line
 
 
 def check_instances(dataset: BaseDataset, info: dict, size: tuple[int, int], report: Report) -> None:
@@ -75,7 +76,7 @@ def check_coco_file(dataset: BaseDataset, report: Report) -> None:
             if with_masks and 'segments_info' not in content['annotations'][0]:
                 _check_outline(annotation.get('segmentation') or [], size, path, report)
         except Exception as error:  # of an annotation that nobody thought of
-            report.add('unreadable annotation', dataset.ann_file, f'{annotation}: {one_line(error)}'[:300])
+            report.add('unreadable annotation', dataset.ann_file, f'{annotation}: {first_line(error)}'[:300])
 
 
 def _annotations(content: dict) -> Iterator[dict]:

@@ -13,8 +13,8 @@ from mmengine.registry import DATASETS, TRANSFORMS, DefaultScope
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from .box_check import check_coco_file, check_instances, check_xml_files
-from .data_report import Report, one_line
-from .launch import leaves
+from .data_report import Report
+from .launch import first_line, leaves
 
 PHASES = ('train', 'val', 'test')
 # samples of a set of sets, which are drawn through it after all of the sets inside have been read
@@ -210,4 +210,4 @@ def _check_labels(dataset: BaseDataset, info: dict, size: tuple[int, int], repor
 
 
 def _reason(error: Exception) -> str:
-    return 'it has no samples' if NO_SAMPLES in str(error) else one_line(error)
+    return 'it has no samples' if NO_SAMPLES in str(error) else first_line(error)

@@ -3,6 +3,8 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
+from .launch import first_line
+
 # classes that do not occur, which are named before the rest is only counted
 ABSENT_SHOWN = 10
 # the kinds of faults, in the order in which they are reported
@@ -48,7 +50,7 @@ class Report:
     def add(self, kind: str, path: object, detail: object = '') -> None:
         """Note a case of a fault; of an error its class and its first line."""
         if isinstance(detail, Exception):
-            detail = one_line(detail)
+            detail = first_line(detail)
         self.faults[kind].append(f'{path}: {detail}' if detail != '' else str(path))
 
     def lines(self, cases: int = 3) -> Iterator[str]:
@@ -66,8 +68,3 @@ class Report:
         if absent := [name for name in self.known if name not in self.classes]:
             more = f' and {len(absent) - ABSENT_SHOWN} more' if len(absent) > ABSENT_SHOWN else ''
             yield f'  never: {", ".join(absent[:ABSENT_SHOWN])}{more}'
-
-
-def one_line(error: Exception) -> str:
-    """Return an error's class and the first line of what it says."""
-    return f'{type(error).__name__}: {str(error).strip().split(chr(10))[0]}'

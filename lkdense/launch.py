@@ -142,6 +142,11 @@ def register_all_of(package: str) -> None:
         ) from None
 
 
+def first_line(error: Exception) -> str:
+    """Return an error's kind and what it says, without its report on the state of everything."""
+    return f'{type(error).__name__}: {(str(error).strip() or "no text").splitlines()[0]}'[:300]
+
+
 @contextmanager
 def onedl_notice_dropped() -> Iterator[None]:
     """Hold back what is printed, then print it without the notices of the onedl packages."""

@@ -14,7 +14,6 @@ from .. import launch
 from ..analysis import compute_cost, count_parameters, measure_run, whole_pass, zero_at_random
 from ..launch import LaunchError
 from ..loading import build_model, load_model
-from ..swap.pyramid import first_line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +61,7 @@ def main(args: argparse.Namespace) -> None:
                 run = measure_run(module, size, forward)
                 line += f' {run.seconds:9.3f} ' + ('' if run.mebibytes is None else f'{run.mebibytes:7.0f}')
         except Exception as error:  # whatever a head raises that asks for more than feature maps
-            line += f' not {missing}: {first_line(error)}'
+            line += f' not {missing}: {launch.first_line(error)}'
         print(line, flush=True)
 
 

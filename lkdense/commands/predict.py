@@ -17,7 +17,6 @@ from .. import launch
 from ..footage import DETECTIONS, LABELS, check_free, made, open_source
 from ..launch import LaunchError
 from ..prediction import LabelMap, Predictor, coco_results, draw, gives_labels, legend_room, magnified
-from ..swap.pyramid import first_line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +53,7 @@ def main(args: argparse.Namespace) -> None:
         except LaunchError:
             raise
         except Exception as error:  # what any model may raise for an image that is too small or too large for it
-            problems.append(f'{name} cannot be predicted: {first_line(error)}')
+            problems.append(f'{name} cannot be predicted: {launch.first_line(error)}')
             continue
         shown = found if isinstance(found, LabelMap) else found.above(args.threshold)
         source.save(name, draw(*magnified(image, shown), predictor.classes, predictor.palette, room))

@@ -10,7 +10,7 @@ import torch
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
-from ..launch import LaunchError
+from ..launch import LaunchError, first_line
 from .mmpretrain import known_maps
 
 STRIDES = (4, 8, 16, 32)
@@ -158,8 +158,3 @@ def _on_meta_or_cpu(run: Callable[[int], Any], who: str, hint: str = '') -> Any:
         except Exception as error:  # what any class of a host may raise
             failure = error
     raise SwapError(CANNOT_RUN, f'{who} cannot be built and run: {first_line(failure)}{hint}') from failure
-
-
-def first_line(error: Exception) -> str:
-    """Return an error's kind and what it says, without its report on the state of everything."""
-    return f'{type(error).__name__}: {(str(error).strip() or "no text").splitlines()[0]}'[:300]

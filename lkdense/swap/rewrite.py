@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
 
-from ..launch import register_all_of
-from .pyramid import Maps, SwapError, first_line, listed, measure, stages_for
+from ..launch import first_line, register_all_of
+from .pyramid import Maps, SwapError, listed, measure, stages_for
 from .readers import dicts, follow
 from .recipe import Recipe, recipe_for
 from .trial import parameters

@@ -21,8 +21,9 @@ from mmengine.structures import BaseDataElement, InstanceData
 from torch import Tensor, nn
 
 from ..analysis import compute_cost, whole_pass
+from ..launch import first_line
 from ..loading import build_model
-from .pyramid import SwapError, first_line
+from .pyramid import SwapError
 from .readers import dicts
 
 # sides of the image in pixels; some models have more queries than a small image has places, or strides that end it
