@@ -314,7 +314,10 @@ def old_checkpoint(config: Path, name: str, path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(('layout', 'name'), [('ade20k', 'slak_51_decomposed'), ('coco', 'replknet_31_small5')])
+@pytest.mark.parametrize(
+    ('layout', 'name'),
+    [('ade20k', 'slak_51_decomposed'), pytest.param('coco', 'replknet_31_small5', marks=pytest.mark.slow)],
+)
 def test_whole_checkpoints_of_the_older_frameworks_load(layout, name, workspace):
     found = recognise(read(OFFICIAL.with_name(f'{name}.pth')))
     cfg = Config.fromfile(workspace / f'{layout}.py')
@@ -348,6 +351,7 @@ def test_whole_checkpoints_of_the_older_frameworks_load(layout, name, workspace)
     assert 'all weights found in the checkpoint' in done.stdout
 
 
+@pytest.mark.slow
 def test_a_compiled_backbone_trains_sparsely_and_saves_under_the_same_names(workspace, trained):
     _, work_dir, _ = trained('ade20k')
     (workspace / 'compiled.py').write_text(

@@ -103,6 +103,7 @@ def test_goes_on_after_a_kill(folder):
     assert results[0]['parameters'] - results[1]['parameters'] == (13**2 - 7**2) * (16 + 3 * 8)
 
 
+@pytest.mark.slow
 def test_a_validation_that_was_stopped_is_made_up_for(folder):
     cell = next((folder / 'cells').iterdir())
     expected = run_cell(cell, threads=1)
