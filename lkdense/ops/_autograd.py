@@ -11,7 +11,7 @@ def register_gradients(conv: CustomOpDef, weight_gradient: Callable) -> None:
     """Make ``conv(x, weight, bias)``, which may have options after these, differentiable.
 
     The gradient of its input is the convolution with the kernel flipped, which PyTorch's own backward pass takes up to
-    2.5 times as long for on a CPU.
+    2.3 times as long for on a CPU.
 
     Args:
         conv: the operator.

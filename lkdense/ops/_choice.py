@@ -12,7 +12,7 @@ from torch import Tensor
 from ._autograd import transformed
 from ._cpu import WIDEST
 
-# taps up to which PyTorch's own convolution is best in everything, its weight gradient included
+# taps up to which PyTorch's own convolution is best, or best for both gradients together
 SMALL_KERNEL, SMALL_KERNEL_CHANNELS_LAST = 3 * 3, 5 * 5
 # of a padded pixel through spectra
 SPECTRA_CONTIGUOUS, SPECTRA_CHANNELS_LAST = 250, 370
