@@ -14,7 +14,7 @@ from torch import nn
 from lkdense.enlarge import EnlargedDepthwise, span
 from lkdense.launch import read_config
 
-FOLDER = Path(__file__).parents[1] / 'configs/ablations'
+FOLDER = Path(__file__).parents[2] / 'configs/ablations'
 NAMES = [path.stem for path in sorted(FOLDER.glob('*.py'))]
 MOBILENET = 'deeplabv3plus_mobilenetv2{}_cityscapes'
 # the sizes of depthwise kernels by layer, or stage, of those with stride 1, and the size of the one beside them

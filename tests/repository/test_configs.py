@@ -26,7 +26,7 @@ from mmengine.registry import (
 
 pytestmark = pytest.mark.filterwarnings('ignore::UserWarning:(mmengine|mmseg|mmdet)')
 
-FOLDER = Path(__file__).parents[1] / 'configs'
+FOLDER = Path(__file__).parents[2] / 'configs'
 CONFIGS = {path.stem: path for path in sorted(FOLDER.glob('*.py')) if not path.stem.startswith('classifier_')}
 
 HEADS = {'upernet': 'EncoderDecoder', 'cascade_mask_rcnn': 'CascadeRCNN', 'faster_rcnn': 'FasterRCNN', 'fcos': 'FCOS'}

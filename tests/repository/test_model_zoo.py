@@ -10,7 +10,7 @@ import yaml
 from lkdense.launch import read_config
 from lkdense.loading import build_model
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SPEC = importlib.util.spec_from_file_location('model_zoo', ROOT / 'tools/model_zoo.py')
 zoo = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(zoo)

@@ -18,7 +18,7 @@ import lkdense
 from lkdense.commands import COMMANDS
 from lkdense.launch import onedl_notice_dropped, register_all_of
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / 'README.md').read_text()
 PROGRAMS = ('lkdense', 'make', 'pip', 'python', 'source')
 

@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 
 import lkdense
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def pip(*words: str, cwd: Path) -> str:
