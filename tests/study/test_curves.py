@@ -2,8 +2,8 @@
 
 import pytest
 
-from lkdense.analysis.kernel_study import check_study, compute_curves, compute_gains, compute_probes
-from lkdense.analysis.statistics import NOT_SUPPORTED, SUPPORTED, UNDECIDED, share_of_error
+from lkdense.study.curves import check_study, compute_curves, compute_gains, compute_probes
+from lkdense.study.statistics import NOT_SUPPORTED, SUPPORTED, UNDECIDED, share_of_error
 
 TOP1, MIOU, BOX = 'accuracy/top1', 'mIoU', 'coco/bbox_mAP'
 TASKS = {TOP1: ('classification', 'crops'), MIOU: ('segmentation', 'streets'), BOX: ('detection', 'cells')}

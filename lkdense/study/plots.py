@@ -14,8 +14,8 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox, ScaledTranslation
 from numpy.typing import NDArray
 
-from .kernel_study import SIZES, Curve, Gain, Probe, Setting
-from .panels import GREY, HALO, INK, PALE, add_title, label_ends, panels, place_texts
+from .curves import SIZES, Curve, Gain, Probe, Setting
+from .plot_style import GREY, HALO, INK, PALE, add_title, label_ends, panels, place_texts
 from .published import PublishedGain
 from .statistics import Interval, mean_interval
 

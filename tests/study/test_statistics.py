@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from lkdense.analysis.statistics import (
+from lkdense.study.statistics import (
     NOT_SUPPORTED,
     SUPPORTED,
     UNDECIDED,

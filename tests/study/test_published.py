@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from lkdense.analysis.published import load_gains, load_sources
+from lkdense.study.published import load_gains, load_sources
 
 GAINS = load_gains()
 

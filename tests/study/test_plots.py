@@ -4,8 +4,8 @@ from itertools import combinations
 
 import pytest
 
-from lkdense.analysis.kernel_plots import plot_gains
-from lkdense.analysis.published import load_gains
+from lkdense.study.plots import plot_gains
+from lkdense.study.published import load_gains
 
 
 @pytest.mark.parametrize('share', [False, True])

@@ -10,20 +10,9 @@ from pathlib import Path
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from ..analysis.kernel_plots import plot_curve, plot_gains, plot_losses, plot_points, plot_probe, plot_sizes
-from ..analysis.kernel_study import (
-    METRICS,
-    SIZES,
-    Curve,
-    Gain,
-    Probe,
-    Setting,
-    compute_curves,
-    in_order,
-    percent,
-    size_label,
-)
-from ..analysis.published import PublishedGain
+from .curves import METRICS, SIZES, Curve, Gain, Probe, Setting, compute_curves, in_order, percent, size_label
+from .plots import plot_curve, plot_gains, plot_losses, plot_points, plot_probe, plot_sizes
+from .published import PublishedGain
 
 # measured quantity: its name, unit and size of the unit
 COSTS = {
