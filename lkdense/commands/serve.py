@@ -38,13 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     try:
-        from ..page.app import create_app, open_server
+        from ..serve.app import create_app, open_server
     except ModuleNotFoundError as error:
         if error.name != 'flask':
             raise
         raise LaunchError("the page needs Flask, which is not installed: pip install 'lkdense[serve]'") from None
-    from ..page.images import find_examples
-    from ..page.subject import Subject
+    from ..serve.images import find_examples
+    from ..serve.served_model import Subject
 
     if args.side < SMALLEST:
         raise LaunchError(f'--side must be at least {SMALLEST}, got {args.side}')

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lkdense.page.images import ImageError, decode, find_examples
+from lkdense.serve.images import ImageError, decode, find_examples
 
 
 def content(image, kind='PNG', **options):

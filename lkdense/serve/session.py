@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .images import decode
-from .subject import Answer, Subject
+from .served_model import Answer, Subject
 
 IMAGES = 8  # that are kept
 

@@ -16,7 +16,7 @@ import torch
 from lkdense.config import config_path
 from lkdense.launch import read_config
 from lkdense.loading import load_model
-from lkdense.page.subject import Subject
+from lkdense.serve.served_model import Subject
 
 SEGMENTOR = config_path('upernet_convnext_pico_ade20k')
 DETECTOR = config_path('examples/cascade_mask_rcnn_slak_pico_nuclei')

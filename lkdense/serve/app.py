@@ -14,8 +14,8 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from ..launch import LaunchError
 from ..prediction import Instances, LabelMap
 from .images import MAX_BYTES, ImageError, decode, jpeg
+from .served_model import CELL, DECADES, Subject
 from .session import Session, Unknown
-from .subject import CELL, DECADES, Subject
 
 THUMBNAIL = 160  # pixels
 CLASSES = 8  # of the most probable ones at a point

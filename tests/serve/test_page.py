@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from lkdense.commands import run
-from lkdense.page.app import create_app, open_server
+from lkdense.serve.app import create_app, open_server
 
 ROOT = Path(__file__).parents[2]
 IDLE = 'document.querySelector("#status").textContent === ""'
@@ -217,7 +217,7 @@ def test_the_command_serves_until_interrupted(checkpoints, photo_path, tmp_path)
 
 def test_a_missing_toolkit_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, 'flask', None)
-    monkeypatch.delitem(sys.modules, 'lkdense.page.app')
+    monkeypatch.delitem(sys.modules, 'lkdense.serve.app')
     with pytest.raises(SystemExit, match=r"pip install 'lkdense\[serve\]'"):
         run('serve', ['config.py', 'weights.pth'])
 

@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from lkdense.launch import LaunchError
-from lkdense.page.app import HEADERS, create_app, mask_runs, open_server
-from lkdense.page.images import MAX_BYTES
-from lkdense.page.session import Recent
-from lkdense.page.subject import CELL
+from lkdense.serve.app import HEADERS, create_app, mask_runs, open_server
+from lkdense.serve.images import MAX_BYTES
+from lkdense.serve.served_model import CELL
+from lkdense.serve.session import Recent
 
 WIDTH, HEIGHT = 60, 45
 
