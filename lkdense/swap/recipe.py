@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import NamedTuple
 
 from ..config import get_config
-from .pyramid import SwapError, listed
+from .feature_maps import SwapError, listed
 
 FAMILIES = {'slak': 'SLaK', 'replknet': 'RepLKNet', 'convnext': 'ConvNeXt', 'unireplknet': 'UniRepLKNet'}
 SIZES = {'t': 'tiny', 's': 'small', 'b': 'base', 'l': 'large', 'xl': 'xlarge'}

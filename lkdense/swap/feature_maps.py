@@ -11,7 +11,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
 from ..launch import LaunchError, first_line
-from .mmpretrain import known_maps
+from .known_backbones import known_maps
 
 STRIDES = (4, 8, 16, 32)
 # where a backbone is run, on an image of how many pixels a side: on the meta device nothing is computed, but not all

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
-from .pyramid import Maps, SwapError, listed, maps_after
+from .feature_maps import Maps, SwapError, listed, maps_after
 
 # what mmseg and mmdet call the widths that a module reads
 WIDTHS = ('in_channels', 'in_channel', 'c1_in_channels')

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from ..analysis import compute_cost, whole_pass
 from ..launch import first_line
 from ..loading import build_model
-from .pyramid import SwapError
-from .readers import dicts
+from .feature_maps import SwapError
+from .rewire import dicts
 
 # sides of the image in pixels; some models have more queries than a small image has places, or strides that end it
 SIZES = (64, 256, 512)
