@@ -12,7 +12,7 @@ from mmengine.config import Config
 
 from lkdense import launch
 from lkdense.commands.test import write_predictions
-from lkdense.datasets import write_scenes
+from lkdense.data.synthetic import write_scenes
 
 ROOT = Path(__file__).parents[1]
 SEG, DET = 'upernet_slak_pico_ade20k', 'cascade_mask_rcnn_slak_pico_coco'

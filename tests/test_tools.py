@@ -20,7 +20,7 @@ from lkdense.checkpoint import unwrap
 from lkdense.checkpoint_file import read
 from lkdense.commands import main
 from lkdense.conversion import recognise
-from lkdense.datasets import write_scenes
+from lkdense.data.synthetic import write_scenes
 from lkdense.launch import read_config
 from lkdense.layers import StripLargeKernel
 from lkdense.loading import load_model

@@ -21,7 +21,7 @@ from mmengine.registry import DATASETS, MODELS, DefaultScope
 from mmengine.runner import load_checkpoint
 
 from lkdense import launch
-from lkdense.datasets import write_scenes
+from lkdense.data.synthetic import write_scenes
 
 FOLDER = Path('demo')
 TASKS = {  # task: layout of its data, config, and its metrics with their names in the table

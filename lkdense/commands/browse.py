@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.utils import track_iter_progress
 
 from .. import launch
-from ..browse import Feed, file_name
+from ..data.browse import Feed, file_name
 from ..launch import LaunchError
 
 

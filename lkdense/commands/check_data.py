@@ -8,7 +8,7 @@ images without labels, twice, or of training in validation or test, and samples 
 import argparse
 
 from .. import launch
-from ..data_check import check_data
+from ..data.check import check_data
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -23,8 +23,8 @@ from ..analysis.shape_bias import (
     summarise,
 )
 from ..choice import Choice, add_models_options, chosen_models
-from ..datasets import LAYOUTS
-from ..datasets.cues import BACKGROUNDS, CueImage, cut_cues, draw_cues, portrait
+from ..data.synthetic import LAYOUTS
+from ..data.synthetic.cue_conflict import BACKGROUNDS, CueImage, cut_cues, draw_cues, portrait
 from ..launch import LaunchError
 from ..prediction import ClassPredictor, Predictor
 

@@ -5,7 +5,7 @@ Example: lkdense synthesize --layout ade20k --images 200 --size 256 --out data
 
 import argparse
 
-from ..datasets import LAYOUTS, write_scenes
+from ..data.synthetic import LAYOUTS, write_scenes
 from ..launch import LaunchError
 
 

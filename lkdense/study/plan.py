@@ -59,8 +59,8 @@ import yaml
 from mmengine.config import Config
 
 from ..config import FOLDER
-from ..datasets.crops import write_crops
-from ..datasets.reach import write_reach
+from ..data.synthetic.crops import write_crops
+from ..data.synthetic.reach_probe import write_reach
 from ..launch import LaunchError, read_config
 from ..loading import build_model
 

@@ -23,8 +23,8 @@ from lkdense.analysis.shape_bias import (
     wilson,
 )
 from lkdense.commands import run
-from lkdense.datasets import write_scenes
-from lkdense.datasets.cues import GREY, CueImage, cut_cues
+from lkdense.data.synthetic import write_scenes
+from lkdense.data.synthetic.cue_conflict import GREY, CueImage, cut_cues
 from lkdense.launch import read_config
 from lkdense.loading import load_model
 from lkdense.prediction import Instances, LabelMap

@@ -5,7 +5,7 @@ import torch
 from mmengine.registry import MODELS, DefaultScope
 
 from lkdense.commands import main
-from lkdense.datasets import write_scenes
+from lkdense.data.synthetic import write_scenes
 from lkdense.engine.runner import CompleteCheckpointHook, ToolRunner
 from lkdense.enlarge import EnlargedDepthwise
 from lkdense.launch import read_config

@@ -12,7 +12,7 @@ import torch
 
 from lkdense.classification import Accuracy, ImageClassifier, ImageFolder
 from lkdense.classification.classifier import cut_and_mix
-from lkdense.datasets import write_scenes
+from lkdense.data.synthetic import write_scenes
 from lkdense.engine import OfficialCheckpointHook
 from lkdense.launch import read_config
 from lkdense.loading import load_model

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from lkdense.box_check import check_coco_file
-from lkdense.data_check import check_data
-from lkdense.data_report import FAULTS, Report
-from lkdense.datasets import write_scenes
+from lkdense.data.check import check_data
+from lkdense.data.check_boxes import check_coco_file
+from lkdense.data.check_report import FAULTS, Report
+from lkdense.data.synthetic import write_scenes
 from lkdense.launch import read_config
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CONFIGS = {
     'ade20k': 'upernet_slak_pico_ade20k',
     'coco': 'cascade_mask_rcnn_slak_pico_coco',

@@ -13,14 +13,14 @@ from mmengine.runner import Runner
 from PIL import Image
 from torch import nn
 
-from lkdense.browse import Feed
 from lkdense.classification import Normalize
 from lkdense.commands import browse
-from lkdense.datasets import write_scenes
+from lkdense.data.browse import Feed
+from lkdense.data.synthetic import write_scenes
 from lkdense.launch import read_config
 from lkdense.prediction import Instances, LabelMap
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SEG, DET, CLS = 'upernet_slak_pico_ade20k', 'cascade_mask_rcnn_slak_pico_coco', 'classifier_slak_pico_in1k'
 SMALL = {
     SEG: {

@@ -5,7 +5,7 @@ import pytest
 from mmseg.datasets import PascalVOCDataset
 from pycocotools import mask as coco_mask
 
-from lkdense.datasets import Scene, cityscapes, coco, voc
+from lkdense.data.synthetic import Scene, cityscapes, coco, voc
 
 # two disks of class 0, one under a square of class 1, and clutter; class 8 is stuff in Cityscapes
 OBJECTS = np.array(

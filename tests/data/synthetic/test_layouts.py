@@ -7,8 +7,8 @@ import sys
 import pytest
 from PIL import Image
 
-from lkdense.datasets import LAYOUTS, write_scenes
-from lkdense.datasets.written import MARKER
+from lkdense.data.synthetic import LAYOUTS, write_scenes
+from lkdense.data.synthetic.write_once import MARKER
 
 SMALL = dict(images=5, size=(48, 64), num_classes=3)
 
@@ -142,8 +142,8 @@ def test_lkdense_does_not_import_the_generators_and_they_import_no_mm_package():
     code = """
 import sys
 import lkdense
-print('lkdense.datasets' in sys.modules)
-import lkdense.datasets
+print('lkdense.data.synthetic' in sys.modules)
+import lkdense.data.synthetic
 print({'mmcv', 'mmdet', 'mmseg', 'pycocotools'} & {*sys.modules})
 """
     result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)

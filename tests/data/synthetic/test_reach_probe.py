@@ -10,8 +10,17 @@ from PIL import Image
 from torch import nn
 
 from lkdense import ConvNeXt
-from lkdense.datasets import reach
-from lkdense.datasets.reach import CLASSES, IGNORED, MARKER, PAIRS, PATCH, STRIPES, make_reach_image, write_reach
+from lkdense.data.synthetic import reach_probe
+from lkdense.data.synthetic.reach_probe import (
+    CLASSES,
+    IGNORED,
+    MARKER,
+    PAIRS,
+    PATCH,
+    STRIPES,
+    make_reach_image,
+    write_reach,
+)
 
 
 def images(count, distance, seed=0):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lkdense.datasets import LAYOUTS
+from lkdense.data.synthetic import LAYOUTS
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'make_synthetic.py'
 

@@ -8,7 +8,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CASES = {  # config: data_root below LKDENSE_DATA, images for training and testing
     'upernet_slak_b_ade20k': ('ade20k_sample/ADEChallengeData2016', 3, 3),
     'examples/upernet_slak_pico_camvid': ('camvid', 367, 233),

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from lkdense.datasets.cues import GREY, cut_cues, draw_cues, inner_square, portrait
-from lkdense.datasets.shapes import area, disk, look
+from lkdense.data.synthetic.cue_conflict import GREY, cut_cues, draw_cues, inner_square, portrait
+from lkdense.data.synthetic.shapes import area, disk, look
 
 FOUR = ('disk', 'square', 'triangle', 'cross')
 RED, GREEN, BLUE = (200, 30, 30), (30, 200, 30), (30, 30, 120)

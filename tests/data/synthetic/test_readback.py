@@ -6,8 +6,8 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 from pycocotools.coco import COCO
 
-from lkdense.datasets import LAYOUTS, Scene, ade20k, cityscapes, coco, make_scene, voc
-from lkdense.datasets.scenes import CLUTTER
+from lkdense.data.synthetic import LAYOUTS, Scene, ade20k, cityscapes, coco, make_scene, voc
+from lkdense.data.synthetic.scenes import CLUTTER
 
 TRAIN, VAL = 4, 2
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lkdense.datasets.crops import write_crops
+from lkdense.data.synthetic.crops import write_crops
 
 CLASSES = ('sky', 'road', 'pole')
 
@@ -26,7 +26,7 @@ def photographs(tmp_path):
 
 
 def test_crops_are_of_the_class_that_fills_them(photographs, monkeypatch):
-    monkeypatch.setattr('lkdense.datasets.crops.FEWEST', 5)
+    monkeypatch.setattr('lkdense.data.synthetic.crops.FEWEST', 5)
     write_crops(photographs / 'crops', photographs / 'images', photographs / 'labels', CLASSES, size=32, per_class=40)
     folders = {path.name: len(list(path.iterdir())) for path in (photographs / 'crops/train').iterdir()}
     # a pole fills no crop

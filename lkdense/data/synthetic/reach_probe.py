@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .written import write_whole
+from .write_once import write_whole
 
 CLASSES = ('red', 'blue')
 STRIPES = ('falling', 'rising')

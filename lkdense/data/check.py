@@ -12,9 +12,9 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS, TRANSFORMS, DefaultScope
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from .box_check import check_coco_file, check_instances, check_xml_files
-from .data_report import Report
-from .launch import first_line, leaves
+from ..launch import first_line, leaves
+from .check_boxes import check_coco_file, check_instances, check_xml_files
+from .check_report import Report
 
 PHASES = ('train', 'val', 'test')
 # samples of a set of sets, which are drawn through it after all of the sets inside have been read

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .written import write_whole
+from .write_once import write_whole
 
 # of a crop's pixels, how many must be of its class
 MAJORITY = 0.5

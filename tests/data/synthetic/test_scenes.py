@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from lkdense.datasets import Scene, make_scene
-from lkdense.datasets.scenes import BACKGROUND, CLUTTER, MIN_VISIBLE
-from lkdense.datasets.shapes import MAX_CLASSES, SHAPES, TEXTURES, area, look
+from lkdense.data.synthetic import Scene, make_scene
+from lkdense.data.synthetic.scenes import BACKGROUND, CLUTTER, MIN_VISIBLE
+from lkdense.data.synthetic.shapes import MAX_CLASSES, SHAPES, TEXTURES, area, look
 
 # two objects, the second in two pieces, and a pixel of clutter
 OBJECTS = np.array(

@@ -10,7 +10,7 @@ import numpy as np
 from . import ade20k, cityscapes, coco, imagenet, voc
 from .scenes import VERSION, Scene, make_scene
 from .shapes import look
-from .written import write_whole
+from .write_once import write_whole
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def write_scenes(
     stream = (seed, zlib.crc32(layout.encode()))
     splits = [Split(length, (*stream, k), size, num_classes) for k, length in enumerate((images - val, val))]
     description = {
-        'generator': f'lkdense.datasets {VERSION}',
+        'generator': f'lkdense.data.synthetic {VERSION}',
         'layout': layout,
         'images': images,
         'size': list(size),

@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 import numpy as np
 from mmengine.dataset import BaseDataset
 
-from .data_report import Report
-from .launch import first_line
+from ..launch import first_line
+from .check_report import Report
 
 
 def check_instances(dataset: BaseDataset, info: dict, size: tuple[int, int], report: Report) -> None:
