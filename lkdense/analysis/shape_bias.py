@@ -63,7 +63,7 @@ def compute_shape_bias(
 
     Args:
         predict: an image ``[H, W, 3]`` in BGR to a label map (``labels``), detections (``boxes`` and ``classes``, the
-            surest first), or the index of a class; as :class:`lkdense.prediction.Predictor`.
+            surest first), or the index of a class; as :class:`lkdense.inference.predictor.Predictor`.
         classes: the model's names of its classes.
         images: see :mod:`lkdense.data.synthetic.cue_conflict`.
     """

@@ -14,7 +14,7 @@ import torch
 
 from .. import launch
 from ..backbones import StagedBackbone
-from ..export import TOLERANCE, Scores, export_onnx, onnx_difference
+from ..inference.onnx_export import TOLERANCE, Scores, export_onnx, onnx_difference
 from ..launch import LaunchError
 from ..loading import load_model
 

@@ -14,9 +14,9 @@ from mmengine.utils import track_iter_progress
 from PIL import Image
 
 from .. import launch
-from ..footage import DETECTIONS, LABELS, check_free, made, open_source
+from ..inference.media import DETECTIONS, LABELS, check_free, made, open_source
+from ..inference.predictor import LabelMap, Predictor, coco_results, draw, gives_labels, legend_room, magnified
 from ..launch import LaunchError
-from ..prediction import LabelMap, Predictor, coco_results, draw, gives_labels, legend_room, magnified
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -25,8 +25,8 @@ from ..analysis.shape_bias import (
 from ..choice import Choice, add_models_options, chosen_models
 from ..data.synthetic import LAYOUTS
 from ..data.synthetic.cue_conflict import BACKGROUNDS, CueImage, cut_cues, draw_cues, portrait
+from ..inference.predictor import ClassPredictor, Predictor
 from ..launch import LaunchError
-from ..prediction import ClassPredictor, Predictor
 
 SHOWN = 12
 COLUMNS = (

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from ..engine.iteration_seed import SeededBatches
-from ..prediction import Instances, LabelMap, colours, draw, magnified, with_legend
+from ..inference.predictor import Instances, LabelMap, colours, draw, magnified, with_legend
 
 GAP = 8  # pixels between the image as it lies on disk and what was made of it
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from ..inference.predictor import Instances, LabelMap
 from ..launch import LaunchError
-from ..prediction import Instances, LabelMap
 from .images import MAX_BYTES, ImageError, decode, jpeg
 from .served_model import CELL, DECADES, Subject
 from .session import Session, Unknown

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from ..analysis import compute_erf
-from ..prediction import Instances, LabelMap, Predictor
+from ..inference.predictor import Instances, LabelMap, Predictor
 
 # side in pixels of the blank image that tells the strides of the maps
 PROBE = 128

@@ -25,9 +25,9 @@ from lkdense.analysis.shape_bias import (
 from lkdense.commands import run
 from lkdense.data.synthetic import write_scenes
 from lkdense.data.synthetic.cue_conflict import GREY, CueImage, cut_cues
+from lkdense.inference.predictor import Instances, LabelMap
 from lkdense.launch import read_config
 from lkdense.loading import load_model
-from lkdense.prediction import Instances, LabelMap
 
 CLASSES = ('background', 'person', 'bicycle')
 RED, GREEN = (200, 30, 30), (30, 200, 30)

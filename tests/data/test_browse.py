@@ -17,8 +17,8 @@ from lkdense.classification import Normalize
 from lkdense.commands import browse
 from lkdense.data.browse import Feed
 from lkdense.data.synthetic import write_scenes
+from lkdense.inference.predictor import Instances, LabelMap
 from lkdense.launch import read_config
-from lkdense.prediction import Instances, LabelMap
 
 ROOT = Path(__file__).parents[2]
 SEG, DET, CLS = 'upernet_slak_pico_ade20k', 'cascade_mask_rcnn_slak_pico_coco', 'classifier_slak_pico_in1k'

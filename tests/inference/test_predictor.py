@@ -19,10 +19,8 @@ from pycocotools import mask as coding
 from pycocotools.coco import COCO
 
 from lkdense.commands import main
-from lkdense.footage import check_free, open_source
-from lkdense.launch import LaunchError, read_config
-from lkdense.loading import load_model
-from lkdense.prediction import (
+from lkdense.inference.media import check_free, open_source
+from lkdense.inference.predictor import (
     Instances,
     LabelMap,
     Predictor,
@@ -34,8 +32,10 @@ from lkdense.prediction import (
     magnified,
     metainfo,
 )
+from lkdense.launch import LaunchError, read_config
+from lkdense.loading import load_model
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SEG, DET = 'upernet_convnext_pico_ade20k', 'faster_rcnn_convnext_pico_voc07'
 
 

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .backbones import StagedBackbone
-from .layers import DepthwiseConv2d
+from ..backbones import StagedBackbone
+from ..layers import DepthwiseConv2d
 
 # how far onnxruntime may be from PyTorch, relative to the largest value
 TOLERANCE = 1e-4

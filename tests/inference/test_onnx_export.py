@@ -12,12 +12,12 @@ from lkdense import ConvNeXt, RepLKNet, SLaK, UniRepLKNet
 pytest.importorskip('onnx', reason='onnx is not installed')
 pytest.importorskip('onnxscript', reason='onnxscript is not installed')
 pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')
-from lkdense.export import TOLERANCE, export_onnx, onnx_difference
+from lkdense.inference.onnx_export import TOLERANCE, export_onnx, onnx_difference
 from lkdense.launch import read_config
 from lkdense.layers import DepthwiseConv2d
 from lkdense.loading import load_model
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SMALL = dict(depths=(1, 1, 1, 1), dims=(8, 16, 24, 32))
 BACKBONES = {
     'slak': lambda: SLaK(SMALL, kernel_sizes=(21, 19, 17, 13)),

@@ -14,8 +14,8 @@ from mmengine.structures import BaseDataElement
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from .launch import LaunchError, leaves, type_of
-from .loading import load_model
+from ..launch import LaunchError, leaves, type_of
+from ..loading import load_model
 
 # of a pixel's colour, how much is that of its class
 OPACITY = 0.5
