@@ -7,7 +7,7 @@ from typing import NamedTuple
 from mmengine.config import Config, DictAction
 
 from . import launch
-from .checkpoint_file import trust_checkpoints
+from .checkpoints.file import trust_checkpoints
 
 RANDOM = 'random'  # what weights without a checkpoint are called
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from .backbones import ConvNeXt, RepLKNet, SLaK, UniRepLKNet
-from .checkpoint import CLASSIFIER, OUTPUT_NORM, backbone_weights, misfits, rename, unwrap
+from .checkpoints.keys import CLASSIFIER, OUTPUT_NORM, backbone_weights, misfits, rename, unwrap
 from .engine.official_checkpoint_hook import PREFIX as BACKBONE
 
 # a square kernel with a small one beside it is the same layer in ConvNeXt and SLaK: the first that has a name for it

@@ -14,8 +14,8 @@ from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from torch import Tensor
 
-from .checkpoint import unwrap
-from .checkpoint_file import TRUST_OPTION, CheckpointError, read, trust_checkpoints
+from .checkpoints.file import TRUST_OPTION, CheckpointError, read, trust_checkpoints
+from .checkpoints.keys import unwrap
 from .config import config_path
 
 # what the onedl packages print for each data set of a service that nobody asked for

@@ -15,8 +15,8 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
 from .backbones import StagedBackbone
-from .checkpoint import misfits, unwrap
-from .checkpoint_file import CheckpointError, read
+from .checkpoints.file import CheckpointError, read
+from .checkpoints.keys import misfits, unwrap
 from .classification.transforms import MEAN, STD
 from .engine.official_checkpoint_hook import PREFIX, placed_in
 from .launch import LaunchError

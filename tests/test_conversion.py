@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from lkdense import ConvNeXt, RepLKNet, SLaK, UniRepLKNet
-from lkdense.checkpoint import rename, unwrap
-from lkdense.checkpoint_file import read
+from lkdense.checkpoints.file import read
+from lkdense.checkpoints.keys import rename, unwrap
 from lkdense.conversion import recognise, sparsity, summary
 
 ROOT = Path(__file__).parents[1]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lkdense.checkpoint_file import CheckpointError
+from lkdense.checkpoints.file import CheckpointError
 from lkdense.launch import read_config
 from lkdense.loading import load_model
 

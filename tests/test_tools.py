@@ -16,8 +16,8 @@ import torch
 from mmengine.config import Config
 from mmengine.fileio import load
 
-from lkdense.checkpoint import unwrap
-from lkdense.checkpoint_file import read
+from lkdense.checkpoints.file import read
+from lkdense.checkpoints.keys import unwrap
 from lkdense.commands import main
 from lkdense.conversion import recognise
 from lkdense.data.synthetic import write_scenes

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from .. import __version__, launch
-from ..checkpoint_file import SAFETENSORS, read, trust_checkpoints, write
+from ..checkpoints.file import SAFETENSORS, read, trust_checkpoints, write
 from ..conversion import recognise, summary
 from ..launch import LaunchError
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 from .. import __version__, launch
-from ..checkpoint import unwrap
-from ..checkpoint_file import SAFETENSORS, read, write
+from ..checkpoints.file import SAFETENSORS, read, write
+from ..checkpoints.keys import unwrap
 from ..launch import LaunchError
 from ..loading import is_bare, load_model
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 
 from .. import launch
 from ..analysis import compute_cost
-from ..checkpoint_file import read, trust_checkpoints
+from ..checkpoints.file import read, trust_checkpoints
 from ..conversion import BACKBONE, recognise
 from ..launch import LaunchError
 from ..sparse import from_zeros, sparse_parameters

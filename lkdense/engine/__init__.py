@@ -1,6 +1,7 @@
 """Adapters of lkdense to MMEngine: hooks and optimizer constructors."""
 
-from . import safetensors_scheme, trained_checkpoint
+from ..checkpoints import mmengine
+from . import trained_checkpoint
 from .iteration_seed import IterationSeedHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .official_checkpoint_hook import OfficialCheckpointHook

@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from ..backbones.base import StagedBackbone
-from ..checkpoint import unwrap
+from ..checkpoints.keys import unwrap
 from ..classification import ImageClassifier
 
 # where segmentors and detectors keep their backbone

@@ -11,8 +11,8 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.runner import Runner
 from torch import nn
 
-from ..checkpoint import unwrap
-from ..checkpoint_file import explain, tensors_only
+from ..checkpoints.file import explain, tensors_only
+from ..checkpoints.keys import unwrap
 from ..launch import LaunchError, has_accelerator, pretrained_paths
 from ..loading import check_complete
 from .official_checkpoint_hook import unwrapped

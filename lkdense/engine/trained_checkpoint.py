@@ -4,7 +4,7 @@ from pickle import UnpicklingError
 
 from mmengine.logging import HistoryBuffer
 
-from ..checkpoint_file import allow
+from ..checkpoints.file import allow
 
 
 def statistic(owner: type, name: str) -> object:

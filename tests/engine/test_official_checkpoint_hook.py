@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from lkdense.backbones import ConvNeXt, SLaK
-from lkdense.checkpoint import unwrap
+from lkdense.checkpoints.keys import unwrap
 from lkdense.engine.runner import CompleteCheckpointHook, ToolRunner
 from lkdense.launch import LaunchError
 

@@ -11,7 +11,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import load_checkpoint
 
 from lkdense import ConvNeXt
-from lkdense.checkpoint_file import CheckpointError, objects_in, read, tensors_only, trust_checkpoints, write
+from lkdense.checkpoints.file import CheckpointError, objects_in, read, tensors_only, trust_checkpoints, write
 
 WEIGHTS = {'a': torch.arange(6.0).reshape(2, 3), 'b': torch.ones(4)}
 

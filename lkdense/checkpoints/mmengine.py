@@ -3,7 +3,7 @@
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
-from ..checkpoint_file import SAFETENSORS, read
+from .file import SAFETENSORS, read
 
 
 def load_from_safetensors(filename: str, map_location: object = None) -> dict[str, Tensor]:
