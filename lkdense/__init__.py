@@ -32,11 +32,11 @@ __all__ = [
 ]
 
 if find_spec('mmengine'):
-    from . import distillation, engine
+    from . import training
     from .backbones import ConvNeXt, Enlarged, RepLKNet, SLaK, UniRepLKNet, WithoutShortcuts
     from .classification import ImageClassifier
     from .config import config_path, get_config
-    from .engine import LayerDecayOptimWrapperConstructor, SparseTrainingHook
+    from .training import LayerDecayOptimWrapperConstructor, SparseTrainingHook, distillation
 else:
 
     def __getattr__(name: str):

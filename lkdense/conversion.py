@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .backbones import ConvNeXt, RepLKNet, SLaK, UniRepLKNet
 from .checkpoints.keys import CLASSIFIER, OUTPUT_NORM, backbone_weights, misfits, rename, unwrap
-from .engine.official_checkpoint_hook import PREFIX as BACKBONE
+from .training.official_checkpoint_hook import PREFIX as BACKBONE
 
 # a square kernel with a small one beside it is the same layer in ConvNeXt and SLaK: the first that has a name for it
 FAMILIES = (ConvNeXt, SLaK, RepLKNet, UniRepLKNet)

@@ -18,8 +18,8 @@ from .backbones import StagedBackbone
 from .checkpoints.file import CheckpointError, read
 from .checkpoints.keys import misfits, unwrap
 from .classification.transforms import MEAN, STD
-from .engine.official_checkpoint_hook import PREFIX, placed_in
 from .launch import LaunchError
+from .training.official_checkpoint_hook import PREFIX, placed_in
 
 # differences that an error spells out before it only counts the rest
 SHOWN = 3

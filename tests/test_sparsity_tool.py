@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from lkdense import SLaK
-from lkdense.sparse import SparseMasks, sparse_parameters, uniform
+from lkdense.training.sparse_masks import SparseMasks, sparse_parameters, uniform
 
 ROOT = Path(__file__).parents[1]
 

@@ -13,7 +13,7 @@ from ..analysis import compute_cost
 from ..checkpoints.file import read, trust_checkpoints
 from ..conversion import BACKBONE, recognise
 from ..launch import LaunchError
-from ..sparse import from_zeros, sparse_parameters
+from ..training.sparse_masks import from_zeros, sparse_parameters
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,9 +10,9 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 
 from .. import launch
-from ..engine.official_checkpoint_hook import unwrapped
-from ..engine.runner import CompleteCheckpointHook, ToolRunner
 from ..launch import LaunchError
+from ..training.official_checkpoint_hook import unwrapped
+from ..training.runner import CompleteCheckpointHook, ToolRunner
 
 # what the last line says, by the metrics' own names
 HEADLINES = {

@@ -9,8 +9,8 @@ from mmengine.config import Config
 from mmengine.runner import FlexibleRunner, find_latest_checkpoint
 
 from .. import launch
-from ..engine.runner import CompleteCheckpointHook, ToolRunner
 from ..launch import LaunchError
+from ..training.runner import CompleteCheckpointHook, ToolRunner
 
 # parameters from which on a part of the model is sharded by itself
 SHARDED_FROM = 10_000_000

@@ -13,8 +13,8 @@ from mmengine.runner import Runner
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from ..engine.iteration_seed import SeededBatches
 from ..inference.predictor import Instances, LabelMap, colours, draw, magnified, with_legend
+from ..training.iteration_seed import SeededBatches
 
 GAP = 8  # pixels between the image as it lies on disk and what was made of it
 

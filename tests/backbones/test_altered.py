@@ -6,10 +6,10 @@ from mmengine.registry import MODELS, DefaultScope
 
 from lkdense.commands import main
 from lkdense.data.synthetic import write_scenes
-from lkdense.engine.runner import CompleteCheckpointHook, ToolRunner
 from lkdense.enlarge import EnlargedDepthwise
 from lkdense.launch import read_config
 from lkdense.loading import load_model
+from lkdense.training.runner import CompleteCheckpointHook, ToolRunner
 
 pytest.importorskip('mmdet.utils')
 SMALL = dict(depths=(1, 1, 2, 1), dims=(8, 16, 24, 32))

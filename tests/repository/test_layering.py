@@ -16,7 +16,7 @@ ALLOWED = {
     'lkdense.layers': {'torch', 'lkdense.ops'},
     'lkdense.checkpoints.keys': {'torch'},
     'lkdense.checkpoints.file': {'torch', 'numpy', 'safetensors'},
-    'lkdense.sparse': {'torch'},
+    'lkdense.training.sparse_masks': {'torch'},
     'lkdense.enlarge': {'torch', 'lkdense.layers'},
     'lkdense.classification': {'torch', 'numpy', 'mmengine', 'PIL'},
     'lkdense.backbones': {
@@ -28,7 +28,7 @@ ALLOWED = {
         'lkdense.enlarge',
     },
     'lkdense.analysis': {'torch', 'numpy', 'matplotlib', 'yaml'},
-    'lkdense.engine': {'torch', 'numpy', 'mmengine', 'lkdense'},
+    'lkdense.training': {'torch', 'numpy', 'mmengine', 'lkdense'},
 }
 
 
@@ -87,10 +87,10 @@ def test_the_rules_are_about_modules_that_exist():
         ('lkdense.layers.norm', 'from .. import backbones', 'lkdense.backbones'),
         ('lkdense.layers.norm', 'def f():\n    from mmengine.model import BaseModule', 'mmengine.model.BaseModule'),
         ('lkdense.backbones.slak', 'from mmcv.cnn import ConvModule', 'mmcv.cnn.ConvModule'),
-        ('lkdense.backbones.slak', 'from lkdense import engine', 'lkdense.engine'),
+        ('lkdense.backbones.slak', 'from lkdense import engine', 'lkdense.training'),
         ('lkdense.checkpoints.keys', 'import numpy as np', 'numpy'),
-        ('lkdense.sparse', 'from .engine import sparse_hook', 'lkdense.engine.sparse_hook'),
-        ('lkdense.engine.layer_decay', 'import mmseg', 'mmseg'),
+        ('lkdense.training.sparse_masks', 'from .engine import sparse_hook', 'lkdense.training.sparse_hook'),
+        ('lkdense.training.layer_decay', 'import mmseg', 'mmseg'),
         ('lkdense.analysis.erf', 'from tools import train', 'tools.train'),
     ],
 )
@@ -110,7 +110,7 @@ def test_a_wrong_import_is_found(module, source, wrong):
             'lkdense.backbones.slak',
             'from mmengine.registry import MODELS\nfrom ..layers import LayerNorm\nfrom .base import X',
         ),
-        ('lkdense.engine.sparse_hook', 'from lkdense.sparse import SparseMasks'),
+        ('lkdense.training.sparse_hook', 'from lkdense.training.sparse_masks import SparseMasks'),
     ],
 )
 def test_a_right_import_is_not(module, source):

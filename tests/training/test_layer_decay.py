@@ -15,7 +15,7 @@ from mmseg.engine.optimizers.layer_decay_optimizer_constructor import (
 from torch import nn
 
 from lkdense.backbones import ConvNeXt, RepLKNet, SLaK
-from lkdense.engine import LayerDecayOptimWrapperConstructor
+from lkdense.training import LayerDecayOptimWrapperConstructor
 
 LR, DECAY = 1e-3, 0.05
 # blocks of stage 3, and the num_layers that the authors' configs state for so many

@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
 
-import lkdense.engine  # noqa: F401  registers the hook
+import lkdense.training  # noqa: F401  registers the hook
 
 ITERATIONS, STOP, PER_EPOCH = 9, 6, 3
 # mmengine wants a name of its own for every runner of a process

@@ -11,8 +11,8 @@ from torch import nn
 
 from lkdense.backbones import ConvNeXt, SLaK
 from lkdense.checkpoints.keys import unwrap
-from lkdense.engine.runner import CompleteCheckpointHook, ToolRunner
 from lkdense.launch import LaunchError
+from lkdense.training.runner import CompleteCheckpointHook, ToolRunner
 
 OFFICIAL = Path(__file__).parents[1] / 'official'
 ARCH = dict(depths=(1, 1, 2, 1), dims=(8, 16, 24, 32))

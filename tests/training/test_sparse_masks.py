@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from lkdense import SLaK
-from lkdense.sparse import (
+from lkdense.training.sparse_masks import (
     SparseMasks,
     decayed,
     erdos_renyi_kernel,

@@ -17,8 +17,8 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from lkdense import SLaK
-from lkdense.engine import SparseTrainingHook
-from lkdense.sparse import sparse_parameters
+from lkdense.training import SparseTrainingHook
+from lkdense.training.sparse_masks import sparse_parameters
 
 ITERATIONS, STOP = 12, 6
 ARCH = dict(depths=(1, 1, 1, 1), dims=(8, 8, 8, 8))
@@ -227,7 +227,7 @@ def test_all_processes_have_the_same_masks(tmp_path):
 
 
 def one_of_two_processes(folder: Path) -> None:
-    from lkdense.engine.runner import ToolRunner
+    from lkdense.training.runner import ToolRunner
 
     rank = int(os.environ['RANK'])
     seen = []

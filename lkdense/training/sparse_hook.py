@@ -1,4 +1,4 @@
-"""Dynamic sparse training as a hook of MMEngine; the arithmetic is in :mod:`lkdense.sparse`."""
+"""Dynamic sparse training as a hook of MMEngine; the arithmetic is in :mod:`lkdense.training.sparse_masks`."""
 
 import random
 import re
@@ -15,15 +15,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ..sparse import (
-    GROWTH_RULES,
-    SparseMasks,
-    decayed,
-    erdos_renyi_kernel,
-    snip,
-    sparse_parameters,
-    uniform,
-)
+from .sparse_masks import GROWTH_RULES, SparseMasks, decayed, erdos_renyi_kernel, snip, sparse_parameters, uniform
 
 KINDS = {'conv': nn.Conv2d, 'linear': nn.Linear}
 DISTRIBUTIONS = ('snip', 'erdos_renyi_kernel', 'uniform', 'zeros')

@@ -10,9 +10,9 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
-from lkdense.distillation import attention_loss, nkd_loss, soft_loss
 from lkdense.launch import read_config
 from lkdense.loading import load_model
+from lkdense.training.distillation import attention_loss, nkd_loss, soft_loss
 
 SMALL = dict(depths=(1, 1, 1, 1), dims=(8, 8, 8, 8))
 BACKBONE = dict(type='ConvNeXt', arch=SMALL, out_indices=(3,), norm_outputs=False)
