@@ -16,10 +16,10 @@ import torch
 from mmengine.config import Config
 from mmengine.fileio import load
 
+from lkdense.backbones.recognition import recognise
 from lkdense.checkpoints.file import read
 from lkdense.checkpoints.keys import unwrap
 from lkdense.commands import main
-from lkdense.conversion import recognise
 from lkdense.data.synthetic import write_scenes
 from lkdense.launch import read_config
 from lkdense.layers import StripLargeKernel

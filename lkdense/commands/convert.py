@@ -10,8 +10,8 @@ import argparse
 from pathlib import Path
 
 from .. import __version__, launch
+from ..backbones.recognition import recognise, summary
 from ..checkpoints.file import SAFETENSORS, read, trust_checkpoints, write
-from ..conversion import recognise, summary
 from ..launch import LaunchError
 
 

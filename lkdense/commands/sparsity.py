@@ -10,8 +10,8 @@ from collections import defaultdict
 
 from .. import launch
 from ..analysis import compute_cost
+from ..backbones.recognition import BACKBONE, recognise
 from ..checkpoints.file import read, trust_checkpoints
-from ..conversion import BACKBONE, recognise
 from ..launch import LaunchError
 from ..training.sparse_masks import from_zeros, sparse_parameters
 

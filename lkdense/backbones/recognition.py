@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .backbones import ConvNeXt, RepLKNet, SLaK, UniRepLKNet
-from .checkpoints.keys import CLASSIFIER, OUTPUT_NORM, backbone_weights, misfits, rename, unwrap
-from .training.official_checkpoint_hook import PREFIX as BACKBONE
+from ..checkpoints.keys import CLASSIFIER, OUTPUT_NORM, backbone_weights, misfits, rename, unwrap
+from ..training.official_checkpoint_hook import PREFIX as BACKBONE
+from . import ConvNeXt, RepLKNet, SLaK, UniRepLKNet
 
 # a square kernel with a small one beside it is the same layer in ConvNeXt and SLaK: the first that has a name for it
 FAMILIES = (ConvNeXt, SLaK, RepLKNet, UniRepLKNet)

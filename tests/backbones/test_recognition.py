@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from lkdense import ConvNeXt, RepLKNet, SLaK, UniRepLKNet
+from lkdense.backbones.recognition import recognise, sparsity, summary
 from lkdense.checkpoints.file import read
 from lkdense.checkpoints.keys import rename, unwrap
-from lkdense.conversion import recognise, sparsity, summary
 
-ROOT = Path(__file__).parents[1]
-OFFICIAL = Path(__file__).parent / 'official'
+ROOT = Path(__file__).parents[2]
+OFFICIAL = Path(__file__).parents[1] / 'official'
 KEYS = json.loads(gzip.decompress((OFFICIAL / 'checkpoint_keys.json.gz').read_bytes()))
 FIXTURES = {
     'slak_51_decomposed': SLaK,
