@@ -23,7 +23,7 @@ from lkdense.commands import main
 from lkdense.data.synthetic import write_scenes
 from lkdense.launch import read_config
 from lkdense.layers import StripLargeKernel
-from lkdense.loading import load_model
+from lkdense.models import load_model
 
 ROOT = Path(__file__).parents[1]
 # an official checkpoint of a SLaK that is smaller than any of ours

@@ -21,7 +21,7 @@ import lkdense
 from lkdense import launch
 from lkdense.analysis import compute_cost, measure_run, whole_pass, zero_at_random
 from lkdense.backbones import StagedBackbone
-from lkdense.loading import build_model
+from lkdense.models import build_model
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / 'docs/model_zoo'

@@ -13,7 +13,7 @@ import torch
 from .. import launch
 from ..analysis import compute_cost, count_parameters, measure_run, whole_pass, zero_at_random
 from ..launch import LaunchError
-from ..loading import build_model, load_model
+from ..models import build_model, load_model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

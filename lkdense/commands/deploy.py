@@ -14,7 +14,7 @@ from .. import __version__, launch
 from ..checkpoints.file import SAFETENSORS, read, write
 from ..checkpoints.keys import unwrap
 from ..launch import LaunchError
-from ..loading import is_bare, load_model
+from ..models import is_bare, load_model
 
 # how far merged maps may be from those of the branches, relative to the largest value
 TOLERANCE = 1e-3

@@ -20,7 +20,7 @@ from ..analysis import area_ratios, compute_both, plot_erf, stage_map
 from ..analysis.erf import MOST_COLUMNS, Erf
 from ..choice import RANDOM, Choice, add_models_options, chosen_models
 from ..launch import LaunchError
-from ..loading import find_images, load_model, model_images
+from ..models import find_images, load_model, model_images
 
 STAGES = (1, 2, 3, 4, 'head')
 # fields of Erf, and what of the gradient each counts

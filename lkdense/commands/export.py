@@ -16,7 +16,7 @@ from .. import launch
 from ..backbones import StagedBackbone
 from ..inference.onnx_export import TOLERANCE, Scores, export_onnx, onnx_difference
 from ..launch import LaunchError
-from ..loading import load_model
+from ..models import load_model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

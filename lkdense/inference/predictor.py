@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from ..launch import LaunchError, leaves, type_of
-from ..loading import load_model
+from ..models import load_model
 
 # of a pixel's colour, how much is that of its class
 OPACITY = 0.5

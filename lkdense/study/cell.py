@@ -15,7 +15,7 @@ import torch
 
 from ..analysis import area_ratios, compute_cost, compute_erf, whole_pass
 from ..launch import LaunchError, read_config
-from ..loading import build_model, find_images, load_model, model_images
+from ..models import build_model, find_images, load_model, model_images
 from .plan import CELL, CONFIG, STUDY
 
 RESULT = 'result.json'

@@ -62,7 +62,7 @@ from ..config import FOLDER
 from ..data.synthetic.crops import write_crops
 from ..data.synthetic.reach_probe import write_reach
 from ..launch import LaunchError, read_config
-from ..loading import build_model
+from ..models import build_model
 
 STUDIES = FOLDER / 'studies'
 KINDS = ('classification', 'segmentation', 'detection')

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from ..analysis import compute_cost, whole_pass
 from ..launch import first_line
-from ..loading import build_model
+from ..models import build_model
 from .feature_maps import SwapError
 from .rewire import dicts
 

@@ -15,7 +15,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from ..launch import read_config
-from ..loading import load_model
+from ..models import load_model
 
 KINDS = ('soft', 'nkd')
 # where classifiers of ours and segmentors of mmsegmentation make their scores

@@ -14,7 +14,7 @@ from torch import nn
 from ..checkpoints.file import explain, tensors_only
 from ..checkpoints.keys import unwrap
 from ..launch import LaunchError, has_accelerator, pretrained_paths
-from ..loading import check_complete
+from ..models import check_complete
 from .official_checkpoint_hook import unwrapped
 
 

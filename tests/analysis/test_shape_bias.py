@@ -27,7 +27,7 @@ from lkdense.data.synthetic import write_scenes
 from lkdense.data.synthetic.cue_conflict import GREY, CueImage, cut_cues
 from lkdense.inference.predictor import Instances, LabelMap
 from lkdense.launch import read_config
-from lkdense.loading import load_model
+from lkdense.models import load_model
 
 CLASSES = ('background', 'person', 'bicycle')
 RED, GREEN = (200, 30, 30), (30, 200, 30)

@@ -8,7 +8,7 @@ from lkdense.commands import main
 from lkdense.data.synthetic import write_scenes
 from lkdense.enlarge import EnlargedDepthwise
 from lkdense.launch import read_config
-from lkdense.loading import load_model
+from lkdense.models import load_model
 from lkdense.training.runner import CompleteCheckpointHook, ToolRunner
 
 pytest.importorskip('mmdet.utils')

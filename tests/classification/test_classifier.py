@@ -14,7 +14,7 @@ from lkdense.classification import Accuracy, ImageClassifier, ImageFolder
 from lkdense.classification.classifier import cut_and_mix
 from lkdense.data.synthetic import write_scenes
 from lkdense.launch import read_config
-from lkdense.loading import load_model
+from lkdense.models import load_model
 from lkdense.training import OfficialCheckpointHook
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')
 from lkdense.inference.onnx_export import TOLERANCE, export_onnx, onnx_difference
 from lkdense.launch import read_config
 from lkdense.layers import DepthwiseConv2d
-from lkdense.loading import load_model
+from lkdense.models import load_model
 
 ROOT = Path(__file__).parents[2]
 SMALL = dict(depths=(1, 1, 1, 1), dims=(8, 16, 24, 32))

@@ -33,7 +33,7 @@ from lkdense.inference.predictor import (
     metainfo,
 )
 from lkdense.launch import LaunchError, read_config
-from lkdense.loading import load_model
+from lkdense.models import load_model
 
 ROOT = Path(__file__).parents[2]
 SEG, DET = 'upernet_convnext_pico_ade20k', 'faster_rcnn_convnext_pico_voc07'

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from lkdense.launch import read_config
-from lkdense.loading import build_model
+from lkdense.models import build_model
 
 ROOT = Path(__file__).parents[2]
 SPEC = importlib.util.spec_from_file_location('model_zoo', ROOT / 'tools/model_zoo.py')

@@ -15,7 +15,7 @@ import torch
 
 from lkdense.config import config_path
 from lkdense.launch import read_config
-from lkdense.loading import load_model
+from lkdense.models import load_model
 from lkdense.serve.served_model import Subject
 
 SEGMENTOR = config_path('upernet_convnext_pico_ade20k')

@@ -7,7 +7,7 @@ import yaml
 from mmengine.config import Config
 
 from lkdense.launch import LaunchError, read_config
-from lkdense.loading import build_model
+from lkdense.models import build_model
 from lkdense.study import expand, read_study, write_plan
 from lkdense.study.plan import cell_config
 

@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
 from lkdense.launch import read_config
-from lkdense.loading import load_model
+from lkdense.models import load_model
 from lkdense.training.distillation import attention_loss, nkd_loss, soft_loss
 
 SMALL = dict(depths=(1, 1, 1, 1), dims=(8, 8, 8, 8))

@@ -5,7 +5,7 @@ import torch
 
 from lkdense.checkpoints.file import CheckpointError
 from lkdense.launch import read_config
-from lkdense.loading import load_model
+from lkdense.models import load_model
 
 SEG = 'upernet_slak_pico_ade20k'
 
