@@ -25,7 +25,7 @@ from lkdense.launch import read_config
 from lkdense.layers import StripLargeKernel
 from lkdense.models import load_model
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 # an official checkpoint of a SLaK that is smaller than any of ours
 OFFICIAL = ROOT / 'tests/official/slak_51_decomposed.pth'
 PICO = {

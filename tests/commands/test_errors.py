@@ -14,7 +14,7 @@ from lkdense import launch
 from lkdense.commands.test import write_predictions
 from lkdense.data.synthetic import write_scenes
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SEG, DET = 'upernet_slak_pico_ade20k', 'cascade_mask_rcnn_slak_pico_coco'
 
 

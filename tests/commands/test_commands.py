@@ -13,7 +13,7 @@ import pytest
 from lkdense import __version__
 from lkdense.commands import COMMANDS, main
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 # scripts of tools/ that are about this repository, not about anybody's models
 OF_THE_REPOSITORY = {'demo.py', 'model_zoo.py', 'setup_venv.py'}
 

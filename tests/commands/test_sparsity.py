@@ -10,7 +10,7 @@ import torch
 from lkdense import SLaK
 from lkdense.training.sparse_masks import SparseMasks, sparse_parameters, uniform
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def run(*args) -> subprocess.CompletedProcess:
