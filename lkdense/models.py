@@ -1,36 +1,37 @@
-"""Models of mmsegmentation and mmdetection for the tools that measure, draw or export: from a config, with weights.
+"""A model from a config, with weights that fit it.
 
-And images, as these models want them.
+A checkpoint takes one road, whoever reads it: :func:`~lkdense.checkpoints.file.read` the file,
+:func:`~lkdense.checkpoints.keys.unwrap` the weights, :func:`place` them in the model, :func:`check_complete`, and at last
+the backbone's own hook, which translates the authors' names while PyTorch loads. :func:`load_model` goes all of it; the
+hooks of ``lkdense.training`` call the same functions where MMEngine's Runner reads the file.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-import cv2
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
-from mmengine.model import revert_sync_batchnorm
+from mmengine.model import BaseTTAModel, is_model_wrapper, revert_sync_batchnorm
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
 from .backbones import StagedBackbone
 from .checkpoints.file import CheckpointError, read
-from .checkpoints.keys import misfits, unwrap
-from .classification.transforms import MEAN, STD
-from .launch import LaunchError
-from .training.official_checkpoint_hook import PREFIX, placed_in
+from .checkpoints.keys import BACKBONE, CLASSIFIER, misfits, unwrap
+from .classification import ImageClassifier
+from .errors import first_few
 
-# differences that an error spells out before it only counts the rest
+# An error spells out so many differences before it only counts the rest.
 SHOWN = 3
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp')
 
 
 def build_model(cfg: Config) -> nn.Module:
     """Return the model of a config, in eval mode, before its weights are initialised."""
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
         model = revert_sync_batchnorm(MODELS.build(cfg.model))
-    # some models of the hosts return nothing from it
+
+    # Some models of the hosts return nothing from eval().
     model.eval()
     return model
 
@@ -38,27 +39,30 @@ def build_model(cfg: Config) -> nn.Module:
 def load_model(cfg: Config, checkpoint: str | Path | None = None) -> nn.Module:
     """Return the model of a config, in eval mode, with the weights of a file; without one, with random ones.
 
-    These are the same each time. Batch norms are those of one process.
+    The random weights are the same each time. Batch norms are those of one process.
 
     Args:
-        cfg: of a segmentor or detector.
-        checkpoint: of the whole model, or of its backbone alone, as the authors publish it.
+        cfg: the config of a segmentor, detector or classifier.
+        checkpoint: weights of the whole model, or of its backbone alone, as the authors publish it.
 
     Raises:
         CheckpointError: the file does not fit the model, is not there, or is no checkpoint.
     """
-    # the random numbers of who calls this go on as they were
+    # The caller's random numbers go on as they were.
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         model = build_model(cfg)
         if checkpoint is None:
             initialise(model)
             return model.eval()
-        weights = placed_in(model, unwrap(read(checkpoint)))
+
+        weights = place(model, unwrap(read(checkpoint)))
         if is_bare(weights):
             initialise(model)
+
         check_complete(model, weights)
         model.load_state_dict(weights, strict=False)
+
     return model.eval()
 
 
@@ -67,15 +71,39 @@ def initialise(model: nn.Module) -> None:
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel('WARNING')
+
     try:
         model.init_weights()
     finally:
         logger.setLevel(level)
 
 
+def unwrap_model(model: nn.Module) -> nn.Module:
+    """Return the segmentor or detector inside the wrappers of distributed training and of test-time augmentation."""
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+
+    return model
+
+
+def place(model: nn.Module, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Return the weights of a bare backbone as entries of a model around one; those of a whole model as they are."""
+    has_backbone = isinstance(getattr(model, 'backbone', None), StagedBackbone)
+    if not has_backbone or any(name.startswith(BACKBONE) for name in weights):
+        return weights
+
+    placed = {}
+    for name, weight in weights.items():
+        # A classifier of ours has a place for what was trained on top of the backbone.
+        stays = isinstance(model, ImageClassifier) and CLASSIFIER.match(name)
+        placed[name if stays else BACKBONE + name] = weight
+
+    return placed
+
+
 def is_bare(weights: Mapping[str, Tensor]) -> bool:
-    """Whether these are the weights of a backbone alone, rather than of a segmentor or detector around one."""
-    return len({key.startswith(PREFIX) for key in weights}) == 1
+    """Return whether these are the weights of a backbone alone, rather than of a model around one."""
+    return len({name.startswith(BACKBONE) for name in weights}) == 1
 
 
 def check_complete(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
@@ -88,47 +116,13 @@ def check_complete(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """
     expected = model.state_dict()
     if isinstance(getattr(model, 'backbone', None), StagedBackbone):
-        weights, expected = (
-            {k: v for k, v in part.items() if not k.startswith(PREFIX)} for part in (weights, expected)
-        )
-    if problems := weights and misfits(weights, expected):
-        more = f', and {len(problems) - SHOWN} more' if len(problems) > SHOWN else ''
-        raise CheckpointError(f'it does not fit this {type(model).__name__}: {", ".join(problems[:SHOWN])}{more}')
+        weights = _without_backbone(weights)
+        expected = _without_backbone(expected)
+
+    problems = misfits(weights, expected) if weights else []
+    if problems:
+        raise CheckpointError(f'it does not fit this {type(model).__name__}: {first_few(problems, SHOWN)}')
 
 
-def find_images(folder: str | Path, count: int) -> list[Path]:
-    """Return the first ``count`` images below ``folder``, in the order of their names.
-
-    Raises:
-        LaunchError: there is none.
-    """
-    paths = sorted(path for path in Path(folder).rglob('*') if path.suffix.lower() in SUFFIXES)[:count]
-    if not paths:
-        raise LaunchError(f'no image ({", ".join(SUFFIXES)}) below {folder}')
-    return paths
-
-
-def model_images(cfg: Config, paths: Sequence[Path], size: Sequence[int]) -> Iterator[Tensor]:
-    """Give images ``[1, 3, H, W]`` as the model of ``cfg`` wants them.
-
-    Args:
-        cfg: of the model.
-        paths: of the images.
-        size: side, or height and width, in pixels, that they are resized to.
-
-    Raises:
-        LaunchError: one cannot be read.
-    """
-    # classifiers have theirs normalised by a transform
-    normal = dict(mean=MEAN, std=STD, bgr_to_rgb=True)
-    preprocessor = cfg.model.get('data_preprocessor') or {}
-    if 'mean' in preprocessor:
-        normal = dict(bgr_to_rgb=False) | preprocessor
-    mean, std = torch.tensor(normal['mean']), torch.tensor(normal['std'])
-    for path in paths:
-        image = cv2.imread(str(path))
-        if image is None:
-            raise LaunchError(f'{path} cannot be read as an image')
-        image = torch.from_numpy(cv2.resize(image, (size[-1], size[0]), interpolation=cv2.INTER_AREA)).float()
-        image = image.flip(-1) if normal['bgr_to_rgb'] else image
-        yield ((image - mean) / std).permute(2, 0, 1)[None]
+def _without_backbone(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value for name, value in weights.items() if not name.startswith(BACKBONE)}

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lkdense.checkpoints.file import CheckpointError
-from lkdense.launch import read_config
+from lkdense.config import read_config
 from lkdense.models import load_model
 
 SEG = 'upernet_slak_pico_ade20k'

@@ -6,12 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..checkpoints.keys import CLASSIFIER, OUTPUT_NORM, backbone_weights, misfits, rename, unwrap
-from ..training.official_checkpoint_hook import PREFIX as BACKBONE
-from . import ConvNeXt, RepLKNet, SLaK, UniRepLKNet
+from ..checkpoints.keys import BACKBONE, CLASSIFIER, OUTPUT_NORM, backbone_weights, misfits, rename, unwrap
+from . import FAMILIES, families
 
-# a square kernel with a small one beside it is the same layer in ConvNeXt and SLaK: the first that has a name for it
-FAMILIES = (ConvNeXt, SLaK, RepLKNet, UniRepLKNet)
 STATISTICS = ('running_mean', 'running_var', 'num_batches_tracked')
 # misfits that an error spells out before it only counts the rest
 SHOWN = 5
@@ -44,7 +41,7 @@ def recognise(checkpoint: Mapping) -> Recognised:
     weights = unwrap(checkpoint)
     whole = any(key.startswith(BACKBONE) for key in weights)
     fits, nearest = [], None
-    for family in FAMILIES:
+    for family in families():
         try:
             arguments = family.arguments_of(backbone_weights(checkpoint, '', family.KEY_MAP))
             with torch.device('meta'):
@@ -96,7 +93,7 @@ def summary(found: Recognised) -> str:
 
 
 def _unexplained(nearest: tuple[type, list[str]] | None) -> str:
-    known = ', '.join(family.__name__ for family in FAMILIES)
+    known = ', '.join(FAMILIES)
     if nearest is None:
         return f"not a checkpoint of {known}, neither under its authors' names nor under ours"
     family, problems = nearest

@@ -20,6 +20,8 @@ from torch import Tensor
 from torch.serialization import add_safe_globals
 from torch.torch_version import TorchVersion
 
+from ..errors import UserError
+
 SAFETENSORS = '.safetensors'
 TRUST_OPTION = '--trust-checkpoint'
 # torch.load reads these two: tensors only whatever its caller says, and anything where its caller says nothing
@@ -29,7 +31,7 @@ TENSORS_ONLY, ANYTHING = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHT
 ALLOWED = {}
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError, ValueError):
     """A file that is no checkpoint, is damaged, holds more than tensors and plain values, or does not fit the model."""
 
 

@@ -13,7 +13,8 @@ from mmengine.runner import Runner
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from ..inference.predictor import Instances, LabelMap, colours, draw, magnified, with_legend
+from ..inference.drawing import add_legend, class_colors, draw, magnify
+from ..inference.results import Instances, LabelMap
 from ..training.iteration_seed import SeededBatches
 
 GAP = 8  # pixels between the image as it lies on disk and what was made of it
@@ -55,7 +56,7 @@ class Feed:
             self.loader = Runner.build_dataloader(loader, seed=self.seed)
         meta = self.loader.dataset.metainfo
         self.classes = tuple(meta['classes'])
-        self.palette = colours(len(self.classes), meta.get('palette'))
+        self.palette = class_colors(len(self.classes), meta.get('palette'))
 
     def __iter__(self) -> Iterator[Fed]:
         dataset = self.loader.dataset
@@ -71,9 +72,9 @@ class Feed:
 
     def picture(self, fed: Fed) -> Image.Image:
         """Return the image as it lies on disk, and beside it what is fed, with its labels and a legend."""
-        image, truth = magnified(fed.image, fed.truth)
+        image, truth = magnify(fed.image, fed.truth)
         if isinstance(truth, int):
-            drawn = with_legend(Image.fromarray(image[..., ::-1]), [(self.classes[truth], self.palette[truth])])
+            drawn = add_legend(Image.fromarray(image[..., ::-1]), [(self.classes[truth], self.palette[truth])])
         else:
             drawn = draw(image, truth, self.classes, self.palette)
         height = image.shape[0]

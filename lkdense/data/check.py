@@ -12,7 +12,8 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS, TRANSFORMS, DefaultScope
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from ..launch import first_line, leaves
+from ..config import leaf_datasets
+from ..errors import first_line
 from .check_boxes import check_coco_file, check_instances, check_xml_files
 from .check_report import Report
 
@@ -48,7 +49,7 @@ def check_data(cfg: Config) -> list[Report]:
 
 def _check(config: dict, report: Report) -> None:
     """Look at every set inside once, however often it is repeated, and at what is drawn through those around it."""
-    parts = list(_distinct(leaves(config)))
+    parts = list(_distinct(leaf_datasets(config)))
     for part in parts:
         _check_set(part, report)
     if parts != [config] and 'set' not in report.faults:

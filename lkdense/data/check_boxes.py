@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 from mmengine.dataset import BaseDataset
 
-from ..launch import first_line
+from ..errors import first_line
 from .check_report import Report
 
 

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from ..launch import first_line
+from ..errors import first_line
 
 # classes that do not occur, which are named before the rest is only counted
 ABSENT_SHOWN = 10

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from ..inference.predictor import Instances, LabelMap
-from ..launch import LaunchError
+from ..errors import UserError
+from ..inference.results import Instances, LabelMap
 from .images import MAX_BYTES, ImageError, decode, jpeg
 from .served_model import CELL, DECADES, Subject
 from .session import Session, Unknown
@@ -60,13 +60,13 @@ def open_server(app: Flask, host: str, port: int) -> BaseWSGIServer:
     """Return a server that listens but does not answer yet; port 0 takes one that is free.
 
     Raises:
-        LaunchError: it cannot listen there.
+        UserError: it cannot listen there.
     """
     try:
         # werkzeug would end the process itself
         listener = socket.create_server((host, port))
     except (OSError, OverflowError) as error:
-        raise LaunchError(f'cannot listen at {host}:{port}: {error}; --port takes another') from None
+        raise UserError(f'cannot listen at {host}:{port}: {error}; --port takes another') from None
     with listener:
         return make_server(host, port, app, threaded=True, request_handler=_Quiet, fd=listener.fileno())
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from ..analysis import compute_erf
-from ..inference.predictor import Instances, LabelMap, Predictor
+from ..inference.predictor import Predictor
+from ..inference.results import Instances, LabelMap
 
 # side in pixels of the blank image that tells the strides of the maps
 PROBE = 128

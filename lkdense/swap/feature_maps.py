@@ -10,7 +10,7 @@ import torch
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
-from ..launch import LaunchError, first_line
+from ..errors import UserError, first_line
 from .known_backbones import known_maps
 
 STRIDES = (4, 8, 16, 32)
@@ -22,7 +22,7 @@ BATCH = 2
 CANNOT_RUN = 'not to be run'
 
 
-class SwapError(LaunchError):
+class SwapError(UserError):
     """Why a config cannot get another backbone; ``kind`` is the same for all of one reason."""
 
     def __init__(self, kind: str, message: str):

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
 
-from ..launch import first_line, register_all_of
+from ..config import register_all_of
+from ..errors import first_line
 from .feature_maps import Maps, SwapError, listed, measure, stages_for
 from .recipe import Recipe, recipe_for
 from .rewire import dicts, follow

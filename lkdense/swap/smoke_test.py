@@ -21,7 +21,7 @@ from mmengine.structures import BaseDataElement, InstanceData
 from torch import Tensor, nn
 
 from ..analysis import compute_cost, whole_pass
-from ..launch import first_line
+from ..errors import first_line
 from ..models import build_model
 from .feature_maps import SwapError
 from .rewire import dicts

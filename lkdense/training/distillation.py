@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..launch import read_config
+from ..config import read_config
 from ..models import load_model
 
 KINDS = ('soft', 'nkd')

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pickle import UnpicklingError
 
 import torch
+from mmengine.device import get_device
 from mmengine.hooks import Hook
 from mmengine.model import revert_sync_batchnorm
 from mmengine.runner import Runner
@@ -13,9 +14,14 @@ from torch import nn
 
 from ..checkpoints.file import explain, tensors_only
 from ..checkpoints.keys import unwrap
-from ..launch import LaunchError, has_accelerator, pretrained_paths
-from ..models import check_complete
-from .official_checkpoint_hook import unwrapped
+from ..config import pretrained_paths
+from ..errors import UserError
+from ..models import check_complete, unwrap_model
+
+
+def has_accelerator() -> bool:
+    """Return whether there is anything faster than a CPU, as MMEngine sees it."""
+    return get_device() != 'cpu'
 
 
 class ToolRunner(Runner):
@@ -25,9 +31,7 @@ class ToolRunner(Runner):
         """Set up processes and environment; without a GPU, processes talk through gloo."""
         if self.distributed and not has_accelerator() and not torch.distributed.is_initialized():
             if self.launcher != 'pytorch':
-                raise LaunchError(
-                    f'--launcher {self.launcher} needs a GPU; on CPUs use torchrun and --launcher pytorch'
-                )
+                raise UserError(f'--launcher {self.launcher} needs a GPU; on CPUs use torchrun and --launcher pytorch')
             torch.distributed.init_process_group('gloo')
         if self.launcher == 'mpi':
             # MMEngine asks for it under every launcher, but sets it under the others only
@@ -51,7 +55,7 @@ class ToolRunner(Runner):
         """
         if options := self.cfg.get('compile_backbone'):
             # in place: the names of the weights stay
-            unwrapped(model).backbone.compile(**({} if options is True else options))
+            unwrap_model(model).backbone.compile(**({} if options is True else options))
         on_cpu = not has_accelerator()
         if on_cpu or self.world_size == 1:
             model = revert_sync_batchnorm(model)
@@ -65,7 +69,7 @@ class ToolRunner(Runner):
         """Load a checkpoint.
 
         Raises:
-            LaunchError: it does not fit the model, or holds more than tensors and plain values.
+            UserError: it does not fit the model, or holds more than tensors and plain values.
         """
         with _named('checkpoint', filename), tensors_only():
             checkpoint = super().load_checkpoint(filename, *args, **kwargs)
@@ -88,7 +92,7 @@ class CompleteCheckpointHook(Hook):
     priority = 'LOWEST'  # after the hooks that put the weights where they are loaded from
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        check_complete(unwrapped(runner.model), unwrap(checkpoint))
+        check_complete(unwrap_model(runner.model), unwrap(checkpoint))
 
 
 @contextmanager
@@ -96,7 +100,7 @@ def _named(role: str, path: str) -> Iterator[None]:
     try:
         yield
     except UnpicklingError as error:
-        raise LaunchError(f'{role}: {explain(path, error)}') from error
+        raise UserError(f'{role}: {explain(path, error)}') from error
     except (ValueError, FileNotFoundError) as error:
         lines = [line.strip() for line in str(error).splitlines()]
-        raise LaunchError(f'{role} {path}: {"; ".join(lines).replace(":;", ":")}') from error
+        raise UserError(f'{role} {path}: {"; ".join(lines).replace(":;", ":")}') from error

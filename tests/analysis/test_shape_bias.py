@@ -23,10 +23,10 @@ from lkdense.analysis.shape_bias import (
     wilson,
 )
 from lkdense.commands import run
+from lkdense.config import read_config
 from lkdense.data.synthetic import write_scenes
 from lkdense.data.synthetic.cue_conflict import GREY, CueImage, cut_cues
-from lkdense.inference.predictor import Instances, LabelMap
-from lkdense.launch import read_config
+from lkdense.inference.results import Instances, LabelMap
 from lkdense.models import load_model
 
 CLASSES = ('background', 'person', 'bicycle')

@@ -5,9 +5,9 @@ import torch
 from mmengine.registry import MODELS, DefaultScope
 
 from lkdense.commands import main
+from lkdense.config import read_config
 from lkdense.data.synthetic import write_scenes
 from lkdense.enlarge import EnlargedDepthwise
-from lkdense.launch import read_config
 from lkdense.models import load_model
 from lkdense.training.runner import CompleteCheckpointHook, ToolRunner
 

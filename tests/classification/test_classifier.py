@@ -12,8 +12,8 @@ import torch
 
 from lkdense.classification import Accuracy, ImageClassifier, ImageFolder
 from lkdense.classification.classifier import cut_and_mix
+from lkdense.config import read_config
 from lkdense.data.synthetic import write_scenes
-from lkdense.launch import read_config
 from lkdense.models import load_model
 from lkdense.training import OfficialCheckpointHook
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from lkdense import launch
 from lkdense.commands.test import write_predictions
+from lkdense.config import without_onedl_notice
 from lkdense.data.synthetic import write_scenes
 
 ROOT = Path(__file__).parents[2]
@@ -176,10 +176,10 @@ def test_label_maps_are_written_by_any_iou_metric_and_by_no_other(refusal, here,
 
 
 def test_only_the_notice_of_onedl_is_dropped(capsys):
-    with launch.onedl_notice_dropped():
+    with without_onedl_notice():
         sys.stdout.write('before\nCould not import OneDL. Skipping OneDL datasets.\nafter\n')
     assert capsys.readouterr().out == 'before\nafter\n'
-    with pytest.raises(KeyError), launch.onedl_notice_dropped():
+    with pytest.raises(KeyError), without_onedl_notice():
         sys.stdout.write('printed before an error\n')
         raise KeyError
     assert capsys.readouterr().out == 'printed before an error\n'

@@ -20,8 +20,8 @@ from lkdense.backbones.recognition import recognise
 from lkdense.checkpoints.file import read
 from lkdense.checkpoints.keys import unwrap
 from lkdense.commands import main
+from lkdense.config import read_config
 from lkdense.data.synthetic import write_scenes
-from lkdense.launch import read_config
 from lkdense.layers import StripLargeKernel
 from lkdense.models import load_model
 

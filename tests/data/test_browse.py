@@ -15,10 +15,10 @@ from torch import nn
 
 from lkdense.classification import Normalize
 from lkdense.commands import browse
+from lkdense.config import read_config
 from lkdense.data.browse import Feed
 from lkdense.data.synthetic import write_scenes
-from lkdense.inference.predictor import Instances, LabelMap
-from lkdense.launch import read_config
+from lkdense.inference.results import Instances, LabelMap
 
 ROOT = Path(__file__).parents[2]
 SEG, DET, CLS = 'upernet_slak_pico_ade20k', 'cascade_mask_rcnn_slak_pico_coco', 'classifier_slak_pico_in1k'

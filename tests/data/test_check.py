@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
+from lkdense.config import read_config
 from lkdense.data.check import check_data
 from lkdense.data.check_boxes import check_coco_file
 from lkdense.data.check_report import FAULTS, Report
 from lkdense.data.synthetic import write_scenes
-from lkdense.launch import read_config
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = {

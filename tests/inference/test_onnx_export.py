@@ -12,8 +12,8 @@ from lkdense import ConvNeXt, RepLKNet, SLaK, UniRepLKNet
 pytest.importorskip('onnx', reason='onnx is not installed')
 pytest.importorskip('onnxscript', reason='onnxscript is not installed')
 pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')
+from lkdense.config import read_config
 from lkdense.inference.onnx_export import TOLERANCE, export_onnx, onnx_difference
-from lkdense.launch import read_config
 from lkdense.layers import DepthwiseConv2d
 from lkdense.models import load_model
 

@@ -19,20 +19,12 @@ from pycocotools import mask as coding
 from pycocotools.coco import COCO
 
 from lkdense.commands import main
+from lkdense.config import read_config
+from lkdense.errors import UserError
+from lkdense.inference.drawing import class_colors, draw, magnify
 from lkdense.inference.media import check_free, open_source
-from lkdense.inference.predictor import (
-    Instances,
-    LabelMap,
-    Predictor,
-    coco_results,
-    colours,
-    draw,
-    first_test_set,
-    gives_labels,
-    magnified,
-    metainfo,
-)
-from lkdense.launch import LaunchError, read_config
+from lkdense.inference.predictor import Predictor, first_test_set, gives_labels, metainfo
+from lkdense.inference.results import Instances, LabelMap, coco_results
 from lkdense.models import load_model
 
 ROOT = Path(__file__).parents[2]
@@ -45,8 +37,8 @@ def image():
 
 
 def test_colours_are_the_data_sets_or_all_different():
-    assert colours(2, [[1, 2, 3], [4, 5, 6], [7, 8, 9]]) == [(1, 2, 3), (4, 5, 6)]
-    assert len(set(colours(50))) == 50
+    assert class_colors(2, [[1, 2, 3], [4, 5, 6], [7, 8, 9]]) == [(1, 2, 3), (4, 5, 6)]
+    assert len(set(class_colors(50))) == 50
 
 
 def test_labels_lie_over_the_image_and_the_legend_names_those_that_occur(image):
@@ -83,11 +75,11 @@ def test_instances_are_drawn_from_a_threshold_on(image):
 
 
 def test_small_images_are_enlarged_with_what_was_found(image):
-    larger, larger_found = magnified(image, found())
+    larger, larger_found = magnify(image, found())
     assert larger.shape == (9 * 40, 9 * 60, 3) and (larger[::9, ::9] == image).all()
     assert (larger_found.boxes == 9 * found().boxes).all() and (larger_found.masks[:, ::9, ::9] == found().masks).all()
     large = np.zeros((600, 700, 3), np.uint8)
-    assert magnified(large, LabelMap(large[..., 0]))[0] is large
+    assert magnify(large, LabelMap(large[..., 0]))[0] is large
 
 
 def test_annotations_have_names_and_no_scores(image):
@@ -104,7 +96,7 @@ def test_files_of_one_name_and_the_pictures_of_a_run_before(tmp_path, image):
     assert [source.output(name).name for name, _ in source] == ['a.jpg.png', 'a.png.png', 'b.png']
     assert len(open_source(tmp_path, tmp_path)) == 5
     (tmp_path / 'broken.mp4').write_bytes(b'no video')
-    with pytest.raises(LaunchError, match='cannot be read as a video'):
+    with pytest.raises(UserError, match='cannot be read as a video'):
         open_source(tmp_path / 'broken.mp4', tmp_path / 'out')
 
 
@@ -126,7 +118,7 @@ def test_a_film_goes_beside_its_source_and_never_over_it(clip, image):
         source.save(name, Image.fromarray(image))
     assert clip.read_bytes() == content and (clip.parent / 'pictures/clip.mp4').is_file()
     again = open_source(clip.parent / 'pictures/clip.mp4', clip.parent)
-    with pytest.raises(LaunchError, match=r'clip\.mp4 is the SOURCE itself'):
+    with pytest.raises(UserError, match=r'clip\.mp4 is the SOURCE itself'):
         check_free(again, labels=True, overwrite=True)
 
 
@@ -136,7 +128,7 @@ def test_links_to_the_source_are_not_written_over(tmp_path, image):
     os.symlink(tmp_path / 'a.png', tmp_path / 'out/labels/a.png')
     source = open_source(tmp_path / 'a.png', tmp_path / 'out')
     check_free(source, labels=False, overwrite=True)
-    with pytest.raises(LaunchError, match=r'labels/a\.png is the SOURCE itself'):
+    with pytest.raises(UserError, match=r'labels/a\.png is the SOURCE itself'):
         check_free(source, labels=True, overwrite=True)
 
 
@@ -156,7 +148,7 @@ def test_what_is_there_already_is_named_and_kept(there, labels, clip, image):
     (out / there).parent.mkdir(parents=True, exist_ok=True)
     (out / there).write_text('the truth')
     source = open_source(clip if 'clip' in there else photo, out)
-    with pytest.raises(LaunchError, match=f'{there} is there already; --overwrite'):
+    with pytest.raises(UserError, match=f'{there} is there already; --overwrite'):
         check_free(source, labels, overwrite=False)
     check_free(source, labels, overwrite=True)
     if 'pictures' not in there:
@@ -174,7 +166,7 @@ def test_classes_come_from_a_file_too(tmp_path):
         (dict(metainfo=dict(classes='nowhere.txt')), "got 'nowhere.txt'"),
         (dict(metainfo=None), 'got None'),
     ):
-        with pytest.raises(LaunchError, match=problem):
+        with pytest.raises(UserError, match=problem):
             metainfo(Config({**dataset, **change}))
 
 
@@ -183,7 +175,7 @@ def test_the_first_of_several_test_sets_counts():
     wrapped = dict(type='ConcatDataset', datasets=[dict(type='RepeatDataset', times=1, dataset=inner), dict(type='B')])
     assert first_test_set(Config(dict(test_dataloader=dict(dataset=wrapped)))).type == 'A'
     for loader in (None, dict(dataset=dict(type='A'))):
-        with pytest.raises(LaunchError, match=r'no test_dataloader\.dataset with a pipeline'):
+        with pytest.raises(UserError, match=r'no test_dataloader\.dataset with a pipeline'):
             first_test_set(Config(dict(test_dataloader=loader)))
 
 
@@ -198,7 +190,7 @@ def test_panoptic_models_give_labels_unless_they_give_objects():
     pixels = PixelData(sem_seg=torch.tensor([[[1000, 2000, 1, 2]]]))
     found = Predictor.read(predictor, BaseDataElement(pred_panoptic_seg=pixels))
     assert found.labels.tolist() == [[0, 0, 1, 255]]
-    with pytest.raises(LaunchError, match='Identity predicts pred_depth_map, and only pred_panoptic_seg can be drawn'):
+    with pytest.raises(UserError, match='Identity predicts pred_depth_map, and only pred_panoptic_seg can be drawn'):
         Predictor.read(predictor, BaseDataElement(pred_depth_map=pixels))
 
 

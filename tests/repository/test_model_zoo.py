@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lkdense.launch import read_config
+from lkdense.config import read_config
 from lkdense.models import build_model
 
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ from mmengine.registry import MODELS, DefaultScope
 
 import lkdense
 from lkdense.commands import COMMANDS
-from lkdense.launch import onedl_notice_dropped, register_all_of
+from lkdense.config import register_all_of, without_onedl_notice
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / 'README.md').read_text()
@@ -206,7 +206,7 @@ def test_the_set_up(clone):
 
 def test_the_config_of_the_readme_swaps_the_backbone_of_a_stock_one(tmp_path):
     (block,) = re.findall(r'^```python\n(.*?)^```$', README, flags=re.MULTILINE | re.DOTALL)
-    with onedl_notice_dropped():
+    with without_onedl_notice():
         register_all_of('mmseg')
         import mmseg
     stock = Path(mmseg.__path__[0], '.mim/configs/upernet/upernet_r50_4xb4-80k_ade20k-512x512.py')

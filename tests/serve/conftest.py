@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from lkdense.config import config_path
-from lkdense.launch import read_config
+from lkdense.config import config_path, read_config
 from lkdense.models import load_model
 from lkdense.serve.served_model import Subject
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lkdense.launch import LaunchError
+from lkdense.errors import UserError
 from lkdense.serve.app import HEADERS, create_app, mask_runs, open_server
 from lkdense.serve.images import MAX_BYTES
 from lkdense.serve.served_model import CELL
@@ -208,6 +208,6 @@ def test_nothing_is_written_to_disk(client):
 
 def test_a_port_in_use_is_said(client):
     server = open_server(client.application, '127.0.0.1', 0)
-    with pytest.raises(LaunchError, match=f'cannot listen at 127.0.0.1:{server.port}'):
+    with pytest.raises(UserError, match=f'cannot listen at 127.0.0.1:{server.port}'):
         open_server(client.application, '127.0.0.1', server.port)
     server.server_close()

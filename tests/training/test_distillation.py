@@ -10,7 +10,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
-from lkdense.launch import read_config
+from lkdense.config import read_config
 from lkdense.models import load_model
 from lkdense.training.distillation import attention_loss, nkd_loss, soft_loss
 

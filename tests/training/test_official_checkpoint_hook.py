@@ -11,7 +11,7 @@ from torch import nn
 
 from lkdense.backbones import ConvNeXt, SLaK
 from lkdense.checkpoints.keys import unwrap
-from lkdense.launch import LaunchError
+from lkdense.errors import UserError
 from lkdense.training.runner import CompleteCheckpointHook, ToolRunner
 
 OFFICIAL = Path(__file__).parents[1] / 'official'
@@ -110,7 +110,7 @@ def test_another_backbones_checkpoint_is_untouched(weights, tmp_path):
     ids=['other kernels', 'another family'],
 )
 def test_the_runner_of_the_tools_names_a_checkpoint_that_does_not_fit(model, message, official, tmp_path):
-    with pytest.raises(LaunchError, match=message) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         load(model, official, tmp_path, ToolRunner)
     assert '\n' not in str(caught.value)
 
@@ -130,11 +130,11 @@ def test_a_test_refuses_a_checkpoint_of_another_model(saved, message, tmp_path):
     torch.save({'state_dict': saved.state_dict()}, tmp_path / 'other.pth')
     # to fine-tune from it is fine
     load(Segmentor(), tmp_path / 'other.pth', tmp_path, ToolRunner)
-    with pytest.raises(LaunchError, match=message):
+    with pytest.raises(UserError, match=message):
         load(Segmentor(), tmp_path / 'other.pth', tmp_path, ToolRunner, complete=True)
 
 
 def test_a_test_refuses_a_backbone_for_one_that_is_not_ours(weights, tmp_path):
     torch.save({'model': weights}, tmp_path / 'official.pth')
-    with pytest.raises(LaunchError, match=r'does not fit this Segmentor: backbone\.weight is missing'):
+    with pytest.raises(UserError, match=r'does not fit this Segmentor: backbone\.weight is missing'):
         load(Segmentor(nn.Conv2d(3, 32, 1)), tmp_path / 'official.pth', tmp_path, ToolRunner, complete=True)

@@ -37,7 +37,7 @@ def test_classes_change_nothing_but_markers_at_the_distance(distance, monkeypatc
     for index in range(20):
         seen = make_reach_image(np.random.default_rng(index), distance)
         with monkeypatch.context() as patch:
-            patch.setattr(reach, 'COLORS', reach.COLORS[::-1].copy())
+            patch.setattr(reach_probe, 'COLORS', reach_probe.COLORS[::-1].copy())
             other = make_reach_image(np.random.default_rng(index), distance)
         differs = (seen.image != other.image).any(2)
         markers = np.zeros_like(differs)

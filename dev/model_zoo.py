@@ -1,7 +1,7 @@
 """Write docs/model_zoo.md and model-index.yml from the configs, the published figures and our own measurements.
 
-Example: python tools/model_zoo.py
-         python tools/model_zoo.py --measure --only slak
+Example: python dev/model_zoo.py
+         python dev/model_zoo.py --measure --only slak
 The published figures are in docs/model_zoo/published.yml, each with its source; `--measure` counts and times the models
 anew, on this machine, into docs/model_zoo/cost.json.
 """
@@ -13,14 +13,15 @@ import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
 import yaml
 from torch import nn
 
 import lkdense
-from lkdense import launch
 from lkdense.analysis import compute_cost, measure_run, whole_pass, zero_at_random
+from lkdense.analysis.machine import machine
 from lkdense.backbones import StagedBackbone
+from lkdense.commands import exit_on_user_error
+from lkdense.config import read_config, without_onedl_notice
 from lkdense.models import build_model
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -64,13 +65,13 @@ METRICS = (
 )
 INTRO = """# Model zoo
 
-<!-- written by tools/model_zoo.py from configs/, docs/model_zoo/published.yml and docs/model_zoo/cost.json -->
+<!-- written by dev/model_zoo.py from configs/, docs/model_zoo/published.yml and docs/model_zoo/cost.json -->
 
 Every config, what its model costs, and what others have published for the recipe that it follows, or, where it is said,
 for the same model with another. **None of these models was trained by us**: the columns "published" are the sources'
 figures, with the weights that they started from, and say nothing about this code; the other columns are ours.
 
-- Parameters and multiply-adds (GMAC, which papers call FLOPs) are counted by `tools/complexity.py`, a multiply-add
+- Parameters and multiply-adds (GMAC, which papers call FLOPs) are counted by `lkdense complexity`, a multiply-add
   once, in convolutions, linear layers and products of matrices, for the model as it is trained.
 - Seconds and MiB are measured: one image of 512 x 512 through the whole model, its backbone merged where it can be,
   the median of three passes after one to warm up; MiB is how far these raise the peak of memory. Each model has a
@@ -103,7 +104,7 @@ def measure(only: str) -> None:
     """Count and time every model, each in a process of its own, and write the figures after each: half an hour."""
     path = DATA / 'cost.json'
     cost = json.loads(path.read_text()) if path.exists() else dict(models={}, classifiers={})
-    cost['machine'] = machine()
+    cost['machine'] = f'{machine()}, {datetime.date.today()}'
     for name in configs():
         if only in name:
             # what the models before have left behind in memory would hide what this one needs
@@ -118,8 +119,8 @@ def measure(only: str) -> None:
 
 def cost_of_model(name: str) -> dict:
     size, timed = counted_at(name), dataset_of(name) not in NOT_TIMED
-    with launch.onedl_notice_dropped():
-        model = build_model(launch.read_config(name))
+    with without_onedl_notice():
+        model = build_model(read_config(name))
     ours = isinstance(model.backbone, StagedBackbone)
     forms = dict(trained=form(model, size))
     if ours:
@@ -127,7 +128,7 @@ def cost_of_model(name: str) -> dict:
         forms['merged'] = form(model, size)
     run = measure_run(model, TIMED_AT, whole_pass) if timed else None
     if family_of(name) == 'slak':
-        forms['sparse'] = sparse_form(build_model(launch.read_config(name)), size)
+        forms['sparse'] = sparse_form(build_model(read_config(name)), size)
     timing = dict(seconds=round(run.seconds, 3), mebibytes=run.mebibytes and round(run.mebibytes)) if run else {}
     return dict(size=size, **forms, **timing)
 
@@ -269,9 +270,7 @@ def index(facts: dict, cost: dict) -> str:
     ]
     models = [indexed(name, published_for(name, facts), cost['models'][name]) for name in configs()]
     text = yaml.safe_dump(dict(Collections=collections, Models=models), sort_keys=False, allow_unicode=True, width=120)
-    return (
-        f'# written by tools/model_zoo.py; the results are what the authors published, none was trained by us\n{text}'
-    )
+    return f'# written by dev/model_zoo.py; the results are what the authors published, none was trained by us\n{text}'
 
 
 def indexed(name: str, theirs: dict, ours: dict) -> dict:
@@ -319,20 +318,5 @@ def counted_at(name: str) -> tuple[int, int]:
     return (640, 2560) if crop == (640, 640) else DATASETS[dataset_of(name)][2]
 
 
-def machine() -> str:
-    processor = next((line.split(':')[1].strip() for line in cpuinfo() if line.startswith('model name')), 'a CPU')
-    device = (
-        torch.cuda.get_device_name()
-        if torch.cuda.is_available()
-        else f'{torch.get_num_threads()} threads of {processor}'
-    )
-    return f'{device}, torch {torch.__version__}, {datetime.date.today()}'
-
-
-def cpuinfo() -> list[str]:
-    path = Path('/proc/cpuinfo')
-    return path.read_text().splitlines() if path.exists() else []
-
-
 if __name__ == '__main__':
-    launch.run(main, 'model_zoo.py')
+    exit_on_user_error(main, 'model_zoo.py')

@@ -1,6 +1,6 @@
 """Make or mend ``.venv``: torch, the mm packages, then lkdense itself, editable. The Makefile calls it.
 
-``python3 tools/setup_venv.py`` installs the exact versions of constraints.txt from where pip is configured to look.
+``python3 dev/setup_venv.py`` installs the exact versions of constraints.txt from where pip is configured to look.
 In a folder named in ``PIP_FIND_LINKS`` a CPU wheel of torch saves gigabytes of CUDA libraries, and a compiled wheel of
 onedl-mmcv saves the compilation.
 

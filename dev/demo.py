@@ -1,6 +1,6 @@
 """Train, test and show two small models on synthetic data: minutes on a CPU, nothing to download.
 
-Example: python tools/demo.py
+Example: python dev/demo.py
 Everything that it writes goes into the folder demo/.
 """
 
@@ -20,10 +20,12 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from mmengine.runner import load_checkpoint
 
-from lkdense import launch
+from lkdense.commands import exit_on_user_error
+from lkdense.config import register_all_of, without_onedl_notice
 from lkdense.data.synthetic import write_scenes
 
 FOLDER = Path('demo')
+TOOLS = Path(__file__).resolve().parents[1] / 'tools'
 TASKS = {  # task: layout of its data, config, and its metrics with their names in the table
     'segmentation': ('ade20k', 'configs/examples/upernet_slak_pico_shapes.py', {'mIoU': 'mIoU'}),
     'detection': (
@@ -76,7 +78,7 @@ def train_and_test(task: str) -> Result:
 
 
 def run(tool: str, *arguments) -> None:
-    command = [sys.executable, Path(__file__).with_name(tool), *arguments]
+    command = [sys.executable, TOOLS / tool, *arguments]
     print(f'\n$ python tools/{tool} {" ".join(map(str, arguments))}', flush=True)
     with subprocess.Popen(
         list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -94,8 +96,8 @@ def run(tool: str, *arguments) -> None:
 def predictions(config: str, checkpoint: str) -> tuple[int, list]:
     """Return the number of parameters, and every test image with its truth and what the model makes of it."""
     cfg = Config.fromfile(config)
-    with launch.onedl_notice_dropped():
-        launch.register_all_of(cfg.default_scope)
+    with without_onedl_notice():
+        register_all_of(cfg.default_scope)
     with DefaultScope.overwrite_default_scope(cfg.default_scope), torch.inference_mode():
         cfg.model.backbone.pop('init_cfg', None)
         model = MODELS.build(cfg.model).eval()
@@ -195,4 +197,4 @@ def newest(folder: Path, pattern: str) -> Path:
 
 
 if __name__ == '__main__':
-    launch.run(main, 'demo.py')
+    exit_on_user_error(main, 'demo.py')
