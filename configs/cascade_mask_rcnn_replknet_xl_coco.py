@@ -1,7 +1,7 @@
 """Cascade Mask R-CNN with RepLKNet-XL on COCO: 36 epochs (3x), multi-scale 480 to 800 with crops.
 
 The recipe of RepLKNet's authors for MegData73M weights, with the mean and std of that pretraining; they report 55.5
-box and 48.0 mask AP. They do not state the number of GPUs: we read 8, so that lr over batch is that of ConvNeXt-T.
+box and 48.0 mask AP. They do not state the number of GPUs: we assume 8, so that lr over batch is that of ConvNeXt-T.
 Global batch 32: 8 GPUs x 4 images.
 """
 

@@ -10,4 +10,5 @@ model = dict(
     decode_head=dict(in_channels=[192, 384, 768, 1536]),
     auxiliary_head=dict(in_channels=768),
 )
+# ConvNeXt's authors train this size in single precision.
 optim_wrapper = dict(type='OptimWrapper')

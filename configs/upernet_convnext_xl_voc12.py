@@ -11,4 +11,5 @@ model = dict(
     decode_head=dict(in_channels=[256, 512, 1024, 2048]),
     auxiliary_head=dict(in_channels=1024),
 )
+# ConvNeXt's authors train this size in single precision.
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(lr=8e-5))

@@ -11,5 +11,6 @@ model = dict(
     auxiliary_head=dict(in_channels=512),
 )
 optim_wrapper = dict(
-    constructor='LayerDecayOptimWrapperConstructor', paramwise_cfg=dict(decay_type='layer_wise', decay_rate=0.9)
+    constructor='LayerDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(decay_type='layer_wise', decay_rate=0.9),
 )

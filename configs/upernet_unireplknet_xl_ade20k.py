@@ -1,7 +1,7 @@
 """UPerNet with UniRepLKNet-XL on ADE20K: 160k iterations, 640x640 crops, sliding window.
 
-There is no config of UniRepLKNet's authors for this size, who report 55.2 mIoU: this is their one of UniRepLKNet-L, for
-ImageNet-22K weights.
+UniRepLKNet's authors report 55.2 mIoU but publish no config for this size: this is the recipe of their UniRepLKNet-L,
+for ImageNet-22K weights.
 Global batch 16: 8 GPUs x 2 images.
 """
 

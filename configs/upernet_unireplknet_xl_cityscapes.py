@@ -1,6 +1,6 @@
 """UPerNet with UniRepLKNet-XL on Cityscapes: 160k iterations, 512x1024 crops, tested on whole images.
 
-UniRepLKNet's authors have no Cityscapes recipe: this is their ADE20K one of UniRepLKNet-L with InternImage's crops
+UniRepLKNet's authors have no Cityscapes recipe: this is their ADE20K one for UniRepLKNet-L with InternImage's crops
 and schedule.
 Global batch 16: 8 GPUs x 2 images.
 """
@@ -12,5 +12,6 @@ model = dict(
     auxiliary_head=dict(in_channels=1024),
 )
 optim_wrapper = dict(
-    constructor='LayerDecayOptimWrapperConstructor', paramwise_cfg=dict(decay_type='layer_wise', decay_rate=0.85)
+    constructor='LayerDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(decay_type='layer_wise', decay_rate=0.85),
 )

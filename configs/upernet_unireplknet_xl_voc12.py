@@ -1,6 +1,6 @@
 """UPerNet with UniRepLKNet-XL on Pascal VOC 2012 + augmented set: 40k iterations, 512x512 crops, sliding window.
 
-UniRepLKNet's authors have no VOC segmentation recipe: this is their ADE20K one of UniRepLKNet-L at 512x512 with
+UniRepLKNet's authors have no VOC segmentation recipe: this is their ADE20K one for UniRepLKNet-L at 512x512 with
 mmsegmentation's VOC schedule.
 Global batch 16: 8 GPUs x 2 images.
 """
@@ -12,5 +12,6 @@ model = dict(
     auxiliary_head=dict(in_channels=1024),
 )
 optim_wrapper = dict(
-    constructor='LayerDecayOptimWrapperConstructor', paramwise_cfg=dict(decay_type='layer_wise', decay_rate=0.85)
+    constructor='LayerDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(decay_type='layer_wise', decay_rate=0.85),
 )
