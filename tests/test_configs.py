@@ -140,7 +140,7 @@ def split_name(path):
 def base_of(path):
     """Return what stands in the ``_base_`` of a config, a string or a list."""
     for statement in ast.parse(path.read_text()).body:
-        if isinstance(statement, ast.Assign) and statement.targets[0].id == '_base_':
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == '_base_':
             return ast.literal_eval(statement.value)
     raise AssertionError(f'{path} has no _base_')
 
