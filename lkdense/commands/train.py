@@ -76,8 +76,8 @@ def shard(cfg: Config) -> FlexibleRunner:
     """Return a runner that splits parameters, gradients and optimizer over the processes."""
     if not has_accelerator() or cfg.launcher == 'none':
         raise UserError(
-            '--strategy fsdp needs a launcher and several processes with a GPU each: MMEngine puts the shard of process '
-            'k on GPU k'
+            '--strategy fsdp needs a launcher and several processes with a GPU each: MMEngine puts the shard of '
+            'process k on GPU k'
         )
 
     for hook in cfg.get('custom_hooks') or []:
