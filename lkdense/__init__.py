@@ -7,7 +7,7 @@ known to a config of mmsegmentation or mmdetection; ``type='lkdense.SLaK'`` need
 
 from importlib.util import find_spec
 
-from .enlarge import enlarge_kernels
+from .layers import enlarge_kernels
 from .ops import depthwise_conv2d
 
 __version__ = '0.1.0'

@@ -11,8 +11,8 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from lkdense.enlarge import EnlargedDepthwise, span
 from lkdense.launch import read_config
+from lkdense.layers.enlarge import EnlargedDepthwise, span
 
 FOLDER = Path(__file__).parents[1] / 'configs/ablations'
 NAMES = [path.stem for path in sorted(FOLDER.glob('*.py'))]

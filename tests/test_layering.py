@@ -17,7 +17,6 @@ ALLOWED = {
     'lkdense.checkpoint': {'torch'},
     'lkdense.checkpoint_file': {'torch', 'numpy', 'safetensors'},
     'lkdense.sparse': {'torch'},
-    'lkdense.enlarge': {'torch', 'lkdense.layers'},
     'lkdense.classification': {'torch', 'numpy', 'mmengine', 'PIL'},
     'lkdense.backbones': {
         'torch',
@@ -25,7 +24,6 @@ ALLOWED = {
         'lkdense.layers',
         'lkdense.checkpoint',
         'lkdense.checkpoint_file',
-        'lkdense.enlarge',
     },
     'lkdense.analysis': {'torch', 'numpy', 'matplotlib', 'yaml'},
     'lkdense.engine': {'torch', 'numpy', 'mmengine', 'lkdense'},
@@ -103,7 +101,7 @@ def test_a_wrong_import_is_found(module, source, wrong):
     [
         (
             'lkdense.ops.depthwise',
-            'import os\nfrom torch import Tensor\nfrom . import _eager\nfrom ._choice import preference',
+            'import os\nfrom torch import Tensor\nfrom . import _eager\nfrom ._cost_model import preference',
         ),
         ('lkdense.layers.depthwise', 'from ..ops import depthwise_conv2d'),
         (

@@ -1,14 +1,17 @@
 """Depthwise convolution as a product of spectra: the cost hardly depends on the size of the kernel.
 
+On CPUs this is the fastest way where kernel and image are large, for the output and for both gradients.
+
 A circular convolution of ``H + kh // 2`` rows is enough for 'same' padding: what wraps around meets only zeros, or rows
 that are cut off. Images far larger than that are cut into tiles, which overlap by the kernel. Channels go through in
 slices, which with their spectra stay in the cache and bound the memory. Of a kernel larger than the image only the taps
 that some pixel meets are looked at. Everything below float64 is computed in float32.
 """
 
+import math
 from collections.abc import Sequence
 from functools import cache
-from itertools import chain, product
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -17,14 +20,28 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from ._autograd import register_gradients
 
-# bytes of padded images worked on at a time: together with their spectra about a core's second-level cache
+# So many bytes of padded images are worked on at a time: together with their spectra they fill about the second-level
+# cache of a core.
 SLICE_BYTES = 2**20
-# the same on a GPU, which wants to be filled: an estimate, not measured
+# A GPU wants to be filled. This is an estimate, not a measurement.
 SLICE_BYTES_GPU = 2**28
-# channels of a slice in channels-last: fewer than a cache line holds would read the same lines again
-LINE = 16
-# rows and columns, about, of a tile that is not the whole image; smaller ones lose more by overlap than the cache gains
+# In channels-last a slice with fewer channels than a cache line holds would read the same lines again.
+LINE = 16  # channels
+# A tile that is not the whole image has about so many rows and columns. Smaller ones lose more by their overlap than
+# the cache gains.
 TILE = 512
+
+
+def refusal(x: Tensor, weight: Tensor) -> str | None:
+    """Return why these tensors cannot be run; there is never a reason here."""
+    return None
+
+
+def run(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Convolve ``x`` ``[N, C, H, W]`` with ``weight`` ``[C, 1, kh, kw]``; the output has ``x``'s memory format."""
+    # Without gradients the weight is likely to stay as it is. Autocast makes a new weight in every call.
+    keep = not (torch.is_grad_enabled() or torch.is_autocast_enabled(x.device.type))
+    return spectral_conv(x, weight, bias, keep_spectrum=keep)
 
 
 @torch.library.custom_op('lkdense::spectral_conv', mutates_args=())
@@ -57,17 +74,21 @@ def spectral_strips(x: Tensor, vertical: Tensor, horizontal: Tensor, bias: Tenso
 def spectral_weight_gradient(x: Tensor, grad: Tensor, height: int, width: int) -> Tensor:
     """Return a kernel's gradient ``[C, 1, height, width]`` from input and output gradient ``[N, C, H, W]``."""
     result = x.new_zeros(x.shape[1], 1, height, width)
-    met = _within_reach(result, x.shape[2:])
-    height, width = met.shape[2:]
-    plan = Plan(x.shape[2:], (height, width))
-    for part in _slices(x, plan.period):
+    # Writing to this view of the taps that meet a pixel fills the result; the other taps have no gradient.
+    centre = _within_reach(result, x.shape[2:])
+    rows, columns = centre.shape[2:]
+    plan = Plan(x.shape[2:], (rows, columns))
+
+    for channels in _channel_slices(x, plan.period):
         total = None
         for tile in plan.tiles:
-            spectrum = _spectrum(x[:, part], tile.source, plan.period, tile.offset)
-            # not conj(), a flag that is passed over where a compiler runs this for the first time
-            spectrum *= _spectrum(grad[:, part], tile.target, plan.period).conj_physical_()
+            spectrum = _spectrum(x[:, channels], tile.source, plan.period, tile.offset)
+            # A compiler that runs this for the first time passes over the flag that conj() sets.
+            spectrum *= _spectrum(grad[:, channels], tile.target, plan.period).conj_physical_()
             total = spectrum.sum(0) if total is None else total.add_(spectrum.sum(0))
-        met[part, 0] = torch.fft.irfft2(total, s=plan.period)[..., :height, :width]
+
+        centre[channels, 0] = torch.fft.irfft2(total, s=plan.period)[..., :rows, :columns]
+
     return result
 
 
@@ -97,6 +118,14 @@ class Tile(NamedTuple):
     offset: tuple[int, int]
 
 
+class Interval(NamedTuple):
+    """A tile along one dimension."""
+
+    target: slice
+    source: slice
+    offset: int
+
+
 class Plan:
     """The tiles of an image and the period, in rows and columns, of the circular convolution of each.
 
@@ -106,37 +135,61 @@ class Plan:
     """
 
     def __init__(self, size: Sequence[int], kernel: Sequence[int]):
-        starts, lengths, self.period = [], [], []
+        self.period: list[int] = []
+        intervals = []
         for image, taps in zip(size, kernel):
             count = max(1, round(image / TILE))
-            lengths.append(-(-image // count))
-            starts.append(range(0, image, lengths[-1]))
-            self.period.append(_fast_length(lengths[-1] + (taps // 2 if count == 1 else taps - 1)))
-        self.tiles = []
-        for begin in product(*starts):
-            ends = [min(b + n, image) for b, n, image in zip(begin, lengths, size)]
-            first = [max(b - taps // 2, 0) for b, taps in zip(begin, kernel)]
-            last = [min(e + taps // 2, image) for e, taps, image in zip(ends, kernel, size)]
-            offset = [f - b + taps // 2 for f, b, taps in zip(first, begin, kernel)]
-            self.tiles.append(Tile(tuple(map(slice, begin, ends)), tuple(map(slice, first, last)), tuple(offset)))
+            length = math.ceil(image / count)
+            # The zeros on one side of a whole image serve both sides. Tiles see their neighbours on both sides.
+            overlap = taps // 2 if count == 1 else taps - 1
+            self.period.append(_fast_length(length + overlap))
+            intervals.append(_cut(image, taps, length))
+
+        self.tiles: list[Tile] = []
+        for vertical, horizontal in product(*intervals):
+            target, source, offset = zip(vertical, horizontal)
+            self.tiles.append(Tile(target, source, offset))
+
+
+def _cut(image: int, taps: int, length: int) -> list[Interval]:
+    """Return the tiles of ``length`` along one dimension of an image, for a kernel of ``taps``."""
+    reach = taps // 2
+    intervals = []
+    for begin in range(0, image, length):
+        end = min(begin + length, image)
+        first, last = max(begin - reach, 0), min(end + reach, image)
+        intervals.append(Interval(slice(begin, end), slice(first, last), first - begin + reach))
+
+    return intervals
 
 
 def _convolve(x: Tensor, weights: Sequence[Tensor], bias: Tensor | None, keep_spectrum: bool) -> Tensor:
     """Convolve ``x`` with the sum of kernels that share a centre."""
     y = torch.empty_like(x)
-    met = [_within_reach(weight, x.shape[2:]) for weight in weights]
-    kernel = [max(weight.shape[dim] for weight in met) for dim in (2, 3)]
+    centres = [_within_reach(weight, x.shape[2:]) for weight in weights]
+    kernel = [max(centre.shape[dim] for centre in centres) for dim in (2, 3)]
     plan = Plan(x.shape[2:], kernel)
-    parts = _slices(x, plan.period)
-    kept = _kept_factors(weights, met, kernel, plan.period, parts) if keep_spectrum and parts else None
-    for part in parts:
-        factors = _factors([w[part] for w in met], kernel, plan.period) if kept is None else kept[part]
+    slices = _channel_slices(x, plan.period)
+
+    all_factors = None
+    if keep_spectrum and slices:
+        all_factors = _cached_factors(weights, centres, kernel, plan.period, slices)
+
+    for channels in slices:
+        if all_factors is None:
+            factors = _factors([centre[channels] for centre in centres], kernel, plan.period)
+        else:
+            factors = all_factors[channels]
+
         for tile in plan.tiles:
-            spectrum = _spectrum(x[:, part], tile.source, plan.period, tile.offset)
+            spectrum = _spectrum(x[:, channels], tile.source, plan.period, tile.offset)
             spectrum *= factors
-            height, width = (rows.stop - rows.start for rows in tile.target)
+            height, width = (interval.stop - interval.start for interval in tile.target)
             convolved = torch.fft.irfft2(spectrum, s=plan.period)[..., :height, :width]
-            y[(slice(None), part, *tile.target)] = convolved if bias is None else convolved.add_(bias[part, None, None])
+            if bias is not None:
+                convolved.add_(bias[channels, None, None])
+            y[(slice(None), channels, *tile.target)] = convolved
+
     return y
 
 
@@ -145,6 +198,7 @@ def _within_reach(weight: Tensor, size: Sequence[int]) -> Tensor:
     for dim, image in zip((2, 3), size):
         beyond = max(0, weight.shape[dim] // 2 - (image - 1))
         weight = weight.narrow(dim, beyond, weight.shape[dim] - 2 * beyond)
+
     return weight
 
 
@@ -159,46 +213,68 @@ def _spectrum(x: Tensor, region: Sequence[slice], period: Sequence[int], offset:
 
 def _factors(weights: Sequence[Tensor], kernel: Sequence[int], period: Sequence[int]) -> Tensor:
     """Return the factors ``[C, ...]`` of a spectrum that correlate with the sum of kernels ``[C, 1, kh, kw]``."""
-    total = 0
+    whole = (slice(None), slice(None))
+    spectra = []
     for weight in weights:
-        centring = [(size - own) // 2 for size, own in zip(kernel, weight.shape[2:])]
-        total = total + _spectrum(weight.transpose(0, 1), (slice(None), slice(None)), period, centring)[0]
-    return total.conj().resolve_conj()
+        offset = [(size - taps) // 2 for size, taps in zip(kernel, weight.shape[2:])]
+        # The kernels become the channels of a single image.
+        spectra.append(_spectrum(weight.transpose(0, 1), whole, period, offset)[0])
+
+    return sum(spectra[1:], spectra[0]).conj().resolve_conj()
 
 
-_kept = WeakTensorKeyDictionary()
+class CachedFactors(NamedTuple):
+    """The factors of some kernels, and what they were computed from."""
+
+    settings: list
+    weights: list[Tensor]
+    factors: Tensor
 
 
-def _kept_factors(
+_cache = WeakTensorKeyDictionary()
+
+
+def _cached_factors(
     weights: Sequence[Tensor],
-    met: Sequence[Tensor],
+    centres: Sequence[Tensor],
     kernel: Sequence[int],
     period: Sequence[int],
-    parts: Sequence[slice],
+    slices: Sequence[slice],
 ) -> Tensor:
-    """Return the factors of the taps ``met`` of ``weights``, computed where those have changed."""
-    known = _kept.get(weights[0])
+    """Return the factors ``[C, ...]`` of ``weights``, of which only the ``centres`` count, anew where they changed."""
     settings = [kernel, period, *((weight.shape, weight.dtype, weight.device) for weight in weights)]
-    # compared by value: what writes through `.data`, as averaging of weights does, leaves no other trace
-    if known is None or known[0] != settings or not all(map(torch.equal, known[1], weights)):
-        # slice by slice: padded kernels of all channels at once would be what needs most memory in a whole network
-        found = (_factors([weight.detach()[part] for weight in met], kernel, period) for part in parts)
-        first = next(found)
-        factors = first.new_empty(len(weights[0]), *first.shape[1:])
-        for part, some in zip(parts, chain([first], found)):
-            factors[part] = some
-        known = settings, [weight.detach().clone() for weight in weights], factors
-        _kept[weights[0]] = known
-    return known[2]
+    cached = _cache.get(weights[0])
+    # Weights are compared by value: code that writes through `.data`, as averaging of weights does, leaves no other
+    # trace.
+    if cached is not None and cached.settings == settings and all(map(torch.equal, cached.weights, weights)):
+        return cached.factors
+
+    # Slice by slice, because padded kernels of all channels at once would need more memory than anything else in a
+    # whole network.
+    factors = None
+    for channels in slices:
+        part = _factors([centre.detach()[channels] for centre in centres], kernel, period)
+        if factors is None:
+            factors = part.new_empty(len(weights[0]), *part.shape[1:])
+        factors[channels] = part
+
+    copies = [weight.detach().clone() for weight in weights]
+    _cache[weights[0]] = CachedFactors(settings, copies, factors)
+    return factors
 
 
-def _slices(x: Tensor, period: Sequence[int]) -> list[slice]:
+def _channel_slices(x: Tensor, period: Sequence[int]) -> list[slice]:
+    """Return the slices of the channels of ``x`` that are worked on one after the other; none for empty images."""
+    if x.numel() == 0:
+        return []
+
     budget = SLICE_BYTES if x.device.type == 'cpu' else SLICE_BYTES_GPU
-    step = max(1, budget // (max(x.shape[0], 1) * period[0] * period[1] * 4))
+    bytes_per_channel = x.shape[0] * math.prod(period) * 4
+    step = max(1, budget // bytes_per_channel)
     if x.stride(1) == 1:
-        step = -(-step // LINE) * LINE
-    channels = x.shape[1] if x.numel() else 0
-    return [slice(start, start + step) for start in range(0, channels, step)]
+        step = LINE * math.ceil(step / LINE)
+
+    return [slice(start, start + step) for start in range(0, x.shape[1], step)]
 
 
 @cache

@@ -7,8 +7,8 @@ from mmengine.registry import MODELS, DefaultScope
 from lkdense.commands import main
 from lkdense.datasets import write_scenes
 from lkdense.engine.runner import CompleteCheckpointHook, ToolRunner
-from lkdense.enlarge import EnlargedDepthwise
 from lkdense.launch import read_config
+from lkdense.layers.enlarge import EnlargedDepthwise
 from lkdense.loading import load_model
 
 pytest.importorskip('mmdet.utils')
