@@ -146,11 +146,11 @@ def base_of(path):
 
 
 def test_of_the_sizes_that_share_their_pieces_only_the_smallest_lists_them():
-    smallest = {}
+    listed_by = {}
     for path in FOLDER.glob('*.py'):
         base, (family, size) = base_of(path), split_name(path)
         if isinstance(base, list) and size != 'pico':
-            other = smallest.setdefault((family, *base), path.stem)
+            other = listed_by.setdefault((family, *base), path.stem)
             assert other == path.stem, f'{path.stem} and {other} list the same pieces; derive the larger one'
 
 
