@@ -218,6 +218,13 @@ def test_comprehensions_inside_calls_are_shallow():
     assert_obeyed(comprehensions_are_shallow)
 
 
+def test_pre_commit_runs_the_ruff_of_the_constraints():
+    hooks = (ROOT / '.pre-commit-config.yaml').read_text(encoding='utf-8')
+    constraints = (ROOT / 'constraints.txt').read_text(encoding='utf-8')
+    before_commit = re.search(r'ruff-pre-commit\s+rev: v(\S+)', hooks)[1]
+    assert f'\nruff=={before_commit}\n' in constraints
+
+
 def lines_found(rule, text: str) -> list[int]:
     return [line for line, _ in rule(read_source(text))]
 
