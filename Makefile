@@ -63,6 +63,7 @@ survey: $(STAMP)
 lint: $(STAMP)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(RUN) -m pyright --project pyproject.toml --pythonpath $(RUN)
 
 docs: $(STAMP)
 	$(RUN) -m sphinx -W --keep-going -q docs build/docs
