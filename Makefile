@@ -18,8 +18,8 @@ help:
 
 .venv: $(STAMP)
 
-$(STAMP): setup.cfg pyproject.toml constraints.txt tools/setup_venv.py
-	$(or $(PYTHON),python3) tools/setup_venv.py $(if $(PYTHON),--borrow)
+$(STAMP): setup.cfg pyproject.toml constraints.txt dev/setup_venv.py
+	$(or $(PYTHON),python3) dev/setup_venv.py $(if $(PYTHON),--borrow)
 	@touch $@
 
 # naming another PYTHON than .venv was made from makes .venv stale
@@ -30,7 +30,7 @@ endif
 endif
 
 demo: $(STAMP)
-	$(RUN) tools/demo.py $(ARGS)
+	$(RUN) dev/demo.py $(ARGS)
 
 test: $(STAMP)
 	$(RUN) -m pytest -m 'not slow' $(ARGS)
@@ -42,14 +42,14 @@ bench: $(STAMP)
 	$(RUN) benchmarks/depthwise.py $(ARGS)
 
 study: $(STAMP)
-	$(RUN) tools/kernel_study.py plan configs/studies/reach_small.yml --out work_dirs/reach_small
-	$(RUN) tools/kernel_study.py run work_dirs/reach_small --jobs 2
-	$(RUN) tools/kernel_study.py report work_dirs/reach_small
+	.venv/bin/lkdense study plan configs/studies/reach_small.yml --out work_dirs/reach_small
+	.venv/bin/lkdense study run work_dirs/reach_small --jobs 2
+	.venv/bin/lkdense study report work_dirs/reach_small
 
 # trackers need lap, GLIP transformers, in the version that mmdetection names
 survey: $(STAMP)
 	$(RUN) -m pip install --quiet --constraint .venv/constraints.txt lap transformers==4.53.3
-	$(RUN) tools/swap_report.py $(ARGS)
+	$(RUN) dev/swap_report.py $(ARGS)
 
 lint: $(STAMP)
 	$(RUN) -m ruff check .

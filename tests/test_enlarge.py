@@ -6,8 +6,8 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from lkdense import ConvNeXt, enlarge_kernels
+from lkdense.config import register_all_of
 from lkdense.enlarge import EnlargedDepthwise
-from lkdense.launch import register_all_of
 from lkdense.layers import DepthwiseConv2d, SquareLargeKernel, merge_branches
 
 SMALL = dict(depths=(1, 1, 2, 1), dims=(8, 16, 24, 32))

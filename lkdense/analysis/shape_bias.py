@@ -1,7 +1,7 @@
 """Shape against texture: which cue a model follows where an object's outline says one class and its texture another.
 
 As in "ImageNet-trained CNNs are biased towards texture; increasing shape bias improves accuracy and robustness", ICLR
-2019, https://arxiv.org/abs/1811.12231, but for dense prediction. The images are those of :mod:`lkdense.datasets.cues`.
+2019, https://arxiv.org/abs/1811.12231, but for dense prediction. The images are those of :mod:`lkdense.data.synthetic.cue_conflict`.
 """
 
 import textwrap
@@ -22,7 +22,7 @@ SHAPE, TEXTURE, BOTH, NEITHER = 'shape', 'texture', 'both', 'neither'
 
 
 class Cue(Protocol):
-    """An image of one object: :class:`lkdense.datasets.cues.CueImage`."""
+    """An image of one object: :class:`lkdense.data.synthetic.cue_conflict.CueImage`."""
 
     image: NDArray
     mask: NDArray
@@ -63,9 +63,9 @@ def compute_shape_bias(
 
     Args:
         predict: an image ``[H, W, 3]`` in BGR to a label map (``labels``), detections (``boxes`` and ``classes``, the
-            surest first), or the index of a class; as :class:`lkdense.prediction.Predictor`.
+            surest first), or the index of a class; as :class:`lkdense.inference.predictor.Predictor`.
         classes: the model's names of its classes.
-        images: see :mod:`lkdense.datasets.cues`.
+        images: see :mod:`lkdense.data.synthetic.cue_conflict`.
     """
     decisions = []
     for cue in images:

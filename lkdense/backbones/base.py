@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from ..checkpoint import KeyMap, backbone_weights, misfits
-from ..checkpoint_file import CheckpointError, tensors_only
+from ..checkpoints.file import CheckpointError, tensors_only
+from ..checkpoints.keys import KeyMap, backbone_weights, misfits
 from ..layers import merge_branches
 from ..layers.in_place import has_hooks, nothing_overwritten, transformed
 

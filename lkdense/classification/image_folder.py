@@ -5,7 +5,8 @@ from pathlib import Path
 
 from mmengine.dataset import BaseDataset
 
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')
+# Files with other endings are no images, wherever lkdense looks for images in a folder.
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 
 
 class ImageFolder(BaseDataset):
@@ -31,9 +32,11 @@ class ImageFolder(BaseDataset):
             dict(img_path=str(path), label=label)
             for label, name in enumerate(classes)
             for path in sorted((root / name).rglob('*'))
-            if path.suffix.lower() in SUFFIXES
+            if path.suffix.lower() in IMAGE_SUFFIXES
         ]
         if not images:
-            raise ValueError(f'expected images ({", ".join(SUFFIXES)}) in folders of classes in {root}, found none')
+            raise ValueError(
+                f'expected images ({", ".join(IMAGE_SUFFIXES)}) in folders of classes in {root}, found none'
+            )
         self._metainfo['classes'] = classes
         return images

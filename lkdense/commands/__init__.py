@@ -1,15 +1,18 @@
-"""The command line: ``lkdense VERB ...``, and the same behind every file of ``tools/``.
+"""The command line: ``lkdense VERB ...``; ``tools/train.py`` and ``tools/test.py`` are two of the verbs.
 
 A command is a module of this package. Its docstring is its help, with an example; ``add_arguments(parser)`` says what
-it takes and ``main(args)`` does it. To add one: the module, a line in ``COMMANDS``, and a file of ``tools/`` to run it.
+it takes and ``main(args)`` does it. To add one: the module, and a line in ``COMMANDS``.
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 
-from .. import __version__, launch
+import torch
+
+from .. import __version__
+from ..errors import UserError
 
 # verb: module of this package and its line in the help
 COMMANDS = {
@@ -28,9 +31,8 @@ COMMANDS = {
     'convert': ('convert', "the authors' checkpoint under our names"),
     'deploy': ('deploy', 'merge the parallel branches in a checkpoint'),
     'export': ('export', 'an ONNX graph of a segmentor or a backbone'),
-    'completion': ('completion', 'what makes bash or zsh complete all this'),
+    'completion': ('completion', 'a completion script for bash or zsh'),
     'swap': ('swap', 'another backbone in a config of mmseg or mmdet'),
-    'swap-report': ('swap_report', 'the swap tried on all configs of mmseg and mmdet'),
 }
 
 
@@ -60,4 +62,22 @@ def run(verb: str, argv: Sequence[str] | None = None, prog: str | None = None) -
         prog=prog, description=command.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     command.add_arguments(parser)
-    launch.run(lambda: command.main(parser.parse_args(argv)), parser.prog)
+
+    exit_on_user_error(lambda: command.main(parser.parse_args(argv)), parser.prog)
+
+
+def exit_on_user_error(main: Callable[[], None], name: str) -> None:
+    """Call ``main``; an error that is the user's to mend ends the process with exit code 1 and that one sentence.
+
+    Args:
+        main: what the program does.
+        name: the program's name, with which the sentence begins.
+    """
+    try:
+        main()
+    except UserError as error:
+        raise SystemExit(f'{name}: {error}') from None
+    finally:
+        # A process that ends while the threads of gloo still run may abort.
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()

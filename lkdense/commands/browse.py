@@ -12,13 +12,15 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.utils import track_iter_progress
 
-from .. import launch
-from ..browse import Feed, file_name
-from ..launch import LaunchError
+from ..config import without_onedl_notice
+from ..data.browse import Feed, file_name
+from ..errors import UserError
+from ._options import add_config_options, load_config
+from ._preflight import check_files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    launch.add_config_options(parser)
+    add_config_options(parser)
     parser.add_argument('--out', type=Path, required=True, help='folder of the pictures')
     parser.add_argument('--count', type=int, default=20, help='how many images to draw (default: 20)')
     parser.add_argument(
@@ -30,13 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    with launch.onedl_notice_dropped():
-        cfg = launch.load_config(args)
+    with without_onedl_notice():
+        cfg = load_config(args)
         loader = f'{args.phase}_dataloader'
         if not cfg.get(loader):
-            raise LaunchError(f'{args.config} has no {loader}')
+            raise UserError(f'{args.config} has no {loader}')
         # without the metric, whose files are not needed
-        launch.check_data(Config({loader: cfg[loader]}), args.phase)
+        check_files(Config({loader: cfg[loader]}), args.phase)
         feed = Feed(cfg, args.phase)
     args.out.mkdir(parents=True, exist_ok=True)
     drawn = 0

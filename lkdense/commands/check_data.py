@@ -7,18 +7,19 @@ images without labels, twice, or of training in validation or test, and samples 
 
 import argparse
 
-from .. import launch
-from ..data_check import check_data
+from ..config import without_onedl_notice
+from ..data.check import check_data
+from ._options import add_config_options, load_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    launch.add_config_options(parser)
+    add_config_options(parser)
     parser.add_argument('--cases', type=int, default=3, help='how many cases of each fault to show (default: 3)')
 
 
 def main(args: argparse.Namespace) -> None:
-    with launch.onedl_notice_dropped():
-        reports = check_data(launch.load_config(args))
+    with without_onedl_notice():
+        reports = check_data(load_config(args))
     for report in reports:
         print('\n'.join(report.lines(args.cases)))
     if any(report.faults for report in reports):

@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 from ..config import config_names
-from ..launch import LaunchError
+from ..errors import UserError
 from . import COMMANDS
 
 SHELLS = ('bash', 'zsh')
@@ -39,7 +39,7 @@ def main(args: argparse.Namespace) -> None:
     try:
         import shtab
     except ModuleNotFoundError:
-        raise LaunchError("shtab is not installed: pip install 'lkdense[completion]'") from None
+        raise UserError("shtab is not installed: pip install 'lkdense[completion]'") from None
     names = ' '.join(config_names())
     config = dict.fromkeys(SHELLS, '_lkdense_config_or_file')
     config['preamble'] = dict(bash=BASH.format(names=names), zsh=ZSH.format(names=names))

@@ -10,14 +10,15 @@ import argparse
 
 import torch
 
-from .. import launch
 from ..analysis import compute_cost, count_parameters, measure_run, whole_pass, zero_at_random
-from ..launch import LaunchError
-from ..loading import build_model, load_model
+from ..analysis.machine import machine
+from ..errors import UserError, first_line
+from ..models import build_model, load_model
+from ._options import add_config_options, load_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    launch.add_config_options(parser)
+    add_config_options(parser)
     parser.add_argument('checkpoint', nargs='?', help="the model's or the authors' weights")
     parser.add_argument(
         '--shape',
@@ -34,15 +35,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    cfg = launch.load_config(args)
+    cfg = load_config(args)
     if not 0 <= args.sparsity < 1:
-        raise LaunchError(f'--sparsity must be in [0, 1), got {args.sparsity}')
+        raise UserError(f'--sparsity must be in [0, 1), got {args.sparsity}')
     model = load_model(cfg, args.checkpoint) if args.checkpoint else build_model(cfg)
     if not hasattr(model, 'backbone'):
-        raise LaunchError(f'{args.config} is of a {type(model).__name__}, which has no backbone')
+        raise UserError(f'{args.config} is of a {type(model).__name__}, which has no backbone')
     if args.deploy:
         if not hasattr(model.backbone, 'switch_to_deploy'):
-            raise LaunchError(f'--deploy: a {type(model.backbone).__name__} has nothing to merge')
+            raise UserError(f'--deploy: a {type(model.backbone).__name__} has nothing to merge')
         model.backbone.switch_to_deploy()
     if args.sparsity:
         zero_at_random(model.backbone, args.sparsity)
@@ -61,11 +62,5 @@ def main(args: argparse.Namespace) -> None:
                 run = measure_run(module, size, forward)
                 line += f' {run.seconds:9.3f} ' + ('' if run.mebibytes is None else f'{run.mebibytes:7.0f}')
         except Exception as error:  # whatever a head raises that asks for more than feature maps
-            line += f' not {missing}: {launch.first_line(error)}'
+            line += f' not {missing}: {first_line(error)}'
         print(line, flush=True)
-
-
-def machine() -> str:
-    if torch.cuda.is_available():
-        return f'{torch.cuda.get_device_name()}, torch {torch.__version__}'
-    return f'CPU, {torch.get_num_threads()} threads, torch {torch.__version__}'

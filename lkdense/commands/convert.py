@@ -9,16 +9,17 @@ mmsegmentation 0.x or mmdetection 2.x. Nothing is written unless every entry is 
 import argparse
 from pathlib import Path
 
-from .. import __version__, launch
-from ..checkpoint_file import SAFETENSORS, read, trust_checkpoints, write
-from ..conversion import recognise, summary
-from ..launch import LaunchError
+from .. import __version__
+from ..backbones.recognition import recognise, summary
+from ..checkpoints.file import SAFETENSORS, read, trust_checkpoints, write
+from ..errors import UserError
+from ._options import add_trust_option
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('source', metavar='IN', type=Path, help='the checkpoint to read')
     parser.add_argument('target', metavar='OUT', type=Path, help='the file to write, .pth or .safetensors')
-    launch.add_trust_option(parser)
+    add_trust_option(parser)
 
 
 def main(args: argparse.Namespace) -> None:
@@ -28,7 +29,7 @@ def main(args: argparse.Namespace) -> None:
     try:
         found = recognise(checkpoint)
     except ValueError as error:
-        raise LaunchError(f'{args.source} is {error}; nothing was written') from None
+        raise UserError(f'{args.source} is {error}; nothing was written') from None
     print(summary(found))
     if args.target.suffix == SAFETENSORS:
         write(found.weights, args.target)

@@ -10,27 +10,28 @@ from pathlib import Path
 
 import torch
 
-from .. import __version__, launch
-from ..checkpoint import unwrap
-from ..checkpoint_file import SAFETENSORS, read, write
-from ..launch import LaunchError
-from ..loading import is_bare, load_model
+from .. import __version__
+from ..checkpoints.file import SAFETENSORS, read, write
+from ..checkpoints.keys import unwrap
+from ..errors import UserError
+from ..models import is_bare, load_model
+from ._options import add_config_options, load_config
 
 # how far merged maps may be from those of the branches, relative to the largest value
 TOLERANCE = 1e-3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    launch.add_config_options(parser)
+    add_config_options(parser)
     parser.add_argument('source', metavar='IN', type=Path, help='the checkpoint to read')
     parser.add_argument('target', metavar='OUT', type=Path, help='the file to write, .pth or .safetensors')
 
 
 def main(args: argparse.Namespace) -> None:
-    cfg = launch.load_config(args)
+    cfg = load_config(args)
     model = load_model(cfg, args.source)
     if not hasattr(model.backbone, 'switch_to_deploy'):
-        raise LaunchError(f'a {type(model.backbone).__name__} has nothing to merge')
+        raise UserError(f'a {type(model.backbone).__name__} has nothing to merge')
     checkpoint = read(args.source)
     merged = model.backbone if is_bare(unwrap(checkpoint)) else model
     image = torch.randn(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
@@ -40,7 +41,7 @@ def main(args: argparse.Namespace) -> None:
     with torch.no_grad():
         change = max(((a - b).abs().max() / b.abs().max()).item() for a, b in zip(model.backbone(image), before))
     if not change <= TOLERANCE:
-        raise LaunchError(f'merged, the backbone gives other maps: {change:.1e} of their largest value is too much')
+        raise UserError(f'merged, the backbone gives other maps: {change:.1e} of their largest value is too much')
     meta = {key: value for key, value in (checkpoint.get('meta') or {}).items() if key in ('dataset_meta', 'CLASSES')}
     state = merged.state_dict()
     if args.target.suffix != SAFETENSORS:

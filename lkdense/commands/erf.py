@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from ..analysis import area_ratios, compute_both, plot_erf, stage_map
 from ..analysis.erf import MOST_COLUMNS, Erf
-from ..choice import RANDOM, Choice, add_models_options, chosen_models
-from ..launch import LaunchError
-from ..loading import find_images, load_model, model_images
+from ..errors import UserError
+from ..inference.media import find_images, model_images
+from ..models import load_model
+from ._options import RANDOM, ModelSpec, add_models_options, model_specs
 
 STAGES = (1, 2, 3, 4, 'head')
 # fields of Erf, and what of the gradient each counts
@@ -63,24 +64,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     if len(args.size) > 2 or min(args.size) < 1:
-        raise LaunchError(f'--size takes a side, or a height and a width, got {args.size}')
+        raise UserError(f'--size takes a side, or a height and a width, got {args.size}')
     paths = find_images(args.images, args.count)
     args.out.mkdir(parents=True, exist_ok=True)
     found = {}
-    for choice in measured(chosen_models(args), args.untrained):
+    for choice in measured(model_specs(args), args.untrained):
         if (choice.name, choice.weights) in found:
             continue  # one config with random weights is the same for all its checkpoints
         try:
             found[choice.name, choice.weights] = measure(choice, paths, args.size, args.stage)
         except ValueError as error:
-            raise LaunchError(f'{choice.name}: {error}') from None
+            raise UserError(f'{choice.name}: {error}') from None
         # each before the next begins, which may need more memory than there is
         write(found, args, len(paths))
     draw(found, args)
     print(f'{args.out / "erf.png"}, {args.out / "erf.csv"}')
 
 
-def measured(choices: list[Choice], untrained: bool) -> Iterator[Choice]:
+def measured(choices: list[ModelSpec], untrained: bool) -> Iterator[ModelSpec]:
     """Give the models that were asked for, those with a checkpoint first with random weights if that was asked."""
     for choice in choices:
         if untrained and choice.checkpoint:
@@ -88,7 +89,7 @@ def measured(choices: list[Choice], untrained: bool) -> Iterator[Choice]:
         yield choice
 
 
-def measure(choice: Choice, paths: list[Path], size: list[int], stage: int | str) -> Erf:
+def measure(choice: ModelSpec, paths: list[Path], size: list[int], stage: int | str) -> Erf:
     """Measure one model.
 
     Raises:

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import torch
 
-from .. import launch
 from ..backbones import StagedBackbone
-from ..export import TOLERANCE, Scores, export_onnx, onnx_difference
-from ..launch import LaunchError
-from ..loading import load_model
+from ..errors import UserError
+from ..inference.onnx_export import TOLERANCE, Scores, export_onnx, onnx_difference
+from ..models import load_model
+from ._options import add_config_options, load_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    launch.add_config_options(parser)
+    add_config_options(parser)
     parser.add_argument('checkpoint', metavar='CHECKPOINT', help='of the whole model, or of its backbone alone')
     parser.add_argument('out', metavar='OUT', type=Path, help='the .onnx file to write')
     parser.add_argument('--backbone', action='store_true', help='only the backbone, with its maps as outputs')
@@ -32,12 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     for package in ('onnx', 'onnxscript', 'onnxruntime'):
         if not find_spec(package):
-            raise LaunchError(f"{package} is not installed: pip install 'lkdense[onnx]'")
+            raise UserError(f"{package} is not installed: pip install 'lkdense[onnx]'")
     if any(side <= 0 or side % 32 for side in args.size):
-        raise LaunchError(f'--size must be multiples of 32, got {args.size[0]} {args.size[1]}')
-    cfg = launch.load_config(args)
+        raise UserError(f'--size must be multiples of 32, got {args.size[0]} {args.size[1]}')
+    cfg = load_config(args)
     if not args.backbone and cfg.default_scope != 'mmseg':
-        raise LaunchError('only segmentors are exported whole; --backbone exports the backbone of any model')
+        raise UserError('only segmentors are exported whole; --backbone exports the backbone of any model')
     model = load_model(cfg, args.checkpoint)
     if isinstance(model.backbone, StagedBackbone):
         model.backbone.switch_to_deploy()
@@ -47,7 +47,7 @@ def main(args: argparse.Namespace) -> None:
     generator = torch.Generator().manual_seed(0)
     difference = onnx_difference(module, args.out, torch.randn(1, 3, *args.size, generator=generator))
     if difference > TOLERANCE:
-        raise LaunchError(f'{args.out} gives other numbers than PyTorch: {difference:.1e} of the largest value')
+        raise UserError(f'{args.out} gives other numbers than PyTorch: {difference:.1e} of the largest value')
     print(f'{args.out}: onnxruntime differs from PyTorch by {difference:.1e} of the largest value')
     normalization = {key: cfg.model.data_preprocessor.get(key) for key in ('mean', 'std', 'bgr_to_rgb')}
     # only what dynamic_size leaves open

@@ -13,14 +13,16 @@ from pathlib import Path
 from mmengine.utils import track_iter_progress
 from PIL import Image
 
-from .. import launch
-from ..footage import DETECTIONS, LABELS, check_free, made, open_source
-from ..launch import LaunchError
-from ..prediction import LabelMap, Predictor, coco_results, draw, gives_labels, legend_room, magnified
+from ..errors import UserError, first_line
+from ..inference.drawing import draw, legend_width, magnify
+from ..inference.media import DETECTIONS, LABELS, check_free, ensure_parent, open_source
+from ..inference.predictor import Predictor, gives_labels
+from ..inference.results import LabelMap, coco_results
+from ._options import add_config_options, load_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    launch.add_config_options(parser)
+    add_config_options(parser)
     parser.add_argument('checkpoint', metavar='CHECKPOINT', help='of the whole model')
     parser.add_argument(
         'source', metavar='SOURCE', type=Path, help='an image, a folder of images at any depth, or a video'
@@ -36,13 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     source = open_source(args.source, args.out)
-    cfg = launch.load_config(args)
+    cfg = load_config(args)
     if cfg.get('default_scope') not in ('mmseg', 'mmdet'):
-        raise LaunchError(f'only what segmentors and detectors find can be drawn, and {args.config} has neither')
+        raise UserError(f'only what segmentors and detectors find can be drawn, and {args.config} has neither')
     labels = gives_labels(cfg)
     check_free(source, labels, args.overwrite)
     predictor = Predictor(cfg, args.checkpoint)
-    room = legend_room(predictor.classes) if source.of_one_size else None
+    room = legend_width(predictor.classes) if source.of_one_size else None
     results, images, problems = [], [], []
     for name, image in track_iter_progress((source, len(source))):
         if image is None:
@@ -50,16 +52,16 @@ def main(args: argparse.Namespace) -> None:
             continue
         try:
             found = predictor(image)
-        except LaunchError:
+        except UserError:
             raise
         except Exception as error:  # what any model may raise for an image that is too small or too large for it
-            problems.append(f'{name} cannot be predicted: {launch.first_line(error)}')
+            problems.append(f'{name} cannot be predicted: {first_line(error)}')
             continue
         shown = found if isinstance(found, LabelMap) else found.above(args.threshold)
-        source.save(name, draw(*magnified(image, shown), predictor.classes, predictor.palette, room))
+        source.save(name, draw(*magnify(image, shown), predictor.classes, predictor.palette, room))
         images.append(dict(id=len(images) + 1, file_name=name, height=image.shape[0], width=image.shape[1]))
         if isinstance(found, LabelMap):
-            Image.fromarray(found.labels).save(made(args.out / LABELS / source.output(name)))
+            Image.fromarray(found.labels).save(ensure_parent(args.out / LABELS / source.output(name)))
         else:
             results += coco_results(found, images[-1]['id'])
     if images and not labels:
@@ -71,4 +73,4 @@ def main(args: argparse.Namespace) -> None:
     for problem in problems:
         print(problem)
     if not images:
-        raise LaunchError(f'SOURCE: nothing in {args.source} could be predicted')
+        raise UserError(f'SOURCE: nothing in {args.source} could be predicted')

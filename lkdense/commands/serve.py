@@ -9,15 +9,16 @@ Images stay in memory, nothing is written to disk. It takes `pip install 'lkdens
 import argparse
 from pathlib import Path
 
-from .. import launch
-from ..launch import LaunchError
+from ..config import read_config
+from ..errors import UserError
+from ._options import add_config_options, load_config
 
 LOOPBACK = ('127.0.0.1', 'localhost')
 SMALLEST = 32  # pixels
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    launch.add_config_options(parser)
+    add_config_options(parser)
     parser.add_argument('checkpoint', metavar='CHECKPOINT', help='of the whole model')
     parser.add_argument(
         '--and',
@@ -38,23 +39,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     try:
-        from ..page.app import create_app, open_server
+        from ..serve.app import create_app, open_server
     except ModuleNotFoundError as error:
         if error.name != 'flask':
             raise
-        raise LaunchError("the page needs Flask, which is not installed: pip install 'lkdense[serve]'") from None
-    from ..page.images import find_examples
-    from ..page.subject import Subject
+        raise UserError("the page needs Flask, which is not installed: pip install 'lkdense[serve]'") from None
+    from ..serve.images import find_examples
+    from ..serve.served_model import Subject
 
     if args.side < SMALLEST:
-        raise LaunchError(f'--side must be at least {SMALLEST}, got {args.side}')
+        raise UserError(f'--side must be at least {SMALLEST}, got {args.side}')
     examples = find_examples(args.images) if args.images else []
     if args.images and not examples:
-        raise LaunchError(f'--images: no image below {args.images}')
-    subjects = [Subject(Path(args.config).stem, launch.load_config(args), args.checkpoint)]
+        raise UserError(f'--images: no image below {args.images}')
+    subjects = [Subject(Path(args.config).stem, load_config(args), args.checkpoint)]
     if args.other:
         config, checkpoint = args.other
-        subjects.append(Subject(Path(config).stem, launch.read_config(config, args.cfg_options), checkpoint))
+        subjects.append(Subject(Path(config).stem, read_config(config, args.cfg_options), checkpoint))
     # who can reach the page from elsewhere may call this machine by any name
     app = create_app(subjects, examples, args.side, LOOPBACK if args.host in LOOPBACK else None)
     server = open_server(app, args.host, args.port)

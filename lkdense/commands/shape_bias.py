@@ -22,11 +22,11 @@ from ..analysis.shape_bias import (
     plot_shape_bias,
     summarise,
 )
-from ..choice import Choice, add_models_options, chosen_models
-from ..datasets import LAYOUTS
-from ..datasets.cues import BACKGROUNDS, CueImage, cut_cues, draw_cues, portrait
-from ..launch import LaunchError
-from ..prediction import ClassPredictor, Predictor
+from ..data.synthetic import LAYOUTS
+from ..data.synthetic.cue_conflict import BACKGROUNDS, CueImage, cut_cues, draw_cues, portrait
+from ..errors import UserError
+from ..inference.predictor import ClassPredictor, Predictor
+from ._options import ModelSpec, add_models_options, model_specs
 
 SHOWN = 12
 COLUMNS = (
@@ -65,19 +65,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     if args.coco and not args.images:
-        raise LaunchError('--coco needs --images, the folder of its images')
+        raise UserError('--coco needs --images, the folder of its images')
     args.out.mkdir(parents=True, exist_ok=True)
     table, decisions, found, guessed = [], [], {}, 0.5
-    for number, choice in enumerate(chosen_models(args), start=1):
+    for number, choice in enumerate(model_specs(args), start=1):
         if choice.checkpoint is None:
-            raise LaunchError(f'{choice.name}: random weights decide by nothing; name a checkpoint after the config')
+            raise UserError(f'{choice.name}: random weights decide by nothing; name a checkpoint after the config')
         cfg = choice.read()
         classifies = cfg.model.type.endswith('ImageClassifier')
         try:
             predictor = (ClassPredictor if classifies else Predictor)(cfg, choice.checkpoint)
             conflicting, agreeing = (images_for(predictor.classes, args, agree) for agree in (False, True))
         except ValueError as error:
-            raise LaunchError(f'{choice.name}: {error}') from None
+            raise UserError(f'{choice.name}: {error}') from None
         if classifies:
             conflicting, agreeing = ([portrait(cue) for cue in cues] for cues in (conflicting, agreeing))
         said, control = (compute_shape_bias(predictor, predictor.classes, cues) for cues in (conflicting, agreeing))
@@ -115,12 +115,12 @@ def images_for(classes: tuple[str, ...], args: argparse.Namespace, agree: bool) 
     return list(draw_cues(names[:wanted], args.count, (args.size, args.size), args.seed, agree))
 
 
-def row(choice: Choice, bias: ShapeBias, guessed: float, control: int, recognised: int) -> tuple:
+def row(choice: ModelSpec, bias: ShapeBias, guessed: float, control: int, recognised: int) -> tuple:
     numbers = (f'{number:.3f}' for number in (bias.fraction, *bias.interval, guessed))
     return choice.name, choice.weights, *bias, *numbers, control, recognised
 
 
-def report(choice: Choice, bias: ShapeBias, guessed: float, control: int, recognised: int) -> str:
+def report(choice: ModelSpec, bias: ShapeBias, guessed: float, control: int, recognised: int) -> str:
     low, high = bias.interval
     return (
         f'{choice.name}, {choice.weights}: {bias.fraction:.1%} [{low:.1%}, {high:.1%}] of {bias.shape + bias.texture} '

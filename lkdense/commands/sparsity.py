@@ -8,12 +8,13 @@ Reads the checkpoint of a backbone, or of a whole model, of whose backbone the m
 import argparse
 from collections import defaultdict
 
-from .. import launch
 from ..analysis import compute_cost
-from ..checkpoint_file import read, trust_checkpoints
-from ..conversion import BACKBONE, recognise
-from ..launch import LaunchError
-from ..sparse import from_zeros, sparse_parameters
+from ..backbones.recognition import recognise
+from ..checkpoints.file import read, trust_checkpoints
+from ..checkpoints.keys import BACKBONE
+from ..errors import UserError
+from ..training.sparse_masks import from_zeros, sparse_parameters
+from ._options import add_trust_option
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='of the image, in pixels (default: 224 224)',
     )
     parser.add_argument('--all', action='store_true', help='every layer, not only the means of each kind and stage')
-    launch.add_trust_option(parser)
+    add_trust_option(parser)
 
 
 def main(args: argparse.Namespace) -> None:
@@ -36,7 +37,7 @@ def main(args: argparse.Namespace) -> None:
     try:
         found = recognise(read(args.checkpoint))
     except ValueError as error:
-        raise LaunchError(f'{args.checkpoint} is {error}') from None
+        raise UserError(f'{args.checkpoint} is {error}') from None
     backbone = found.family(**found.arguments).eval()
     backbone.load_state_dict({key.removeprefix(BACKBONE): found.weights[key] for key in found.mapped})
     layers = sparse_parameters(backbone)

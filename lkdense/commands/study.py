@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
-from ..launch import LaunchError
+from ..errors import UserError
 from ..study import read_results, read_study, run_here, run_in_cluster, write_plan, write_report
 from ..study.cell import is_done
 
@@ -53,12 +53,12 @@ def plan_study(args: argparse.Namespace) -> None:
 def run_study(args: argparse.Namespace) -> None:
     folders = sorted((path.parent for path in args.folder.glob('cells/*/config.py')), key=_first_seeds_first)
     if not folders:
-        raise LaunchError(f'there is no plan in {args.folder}: lkdense study plan STUDY --out {args.folder}')
+        raise UserError(f'there is no plan in {args.folder}: lkdense study plan STUDY --out {args.folder}')
     if args.jobs < 1:
-        raise LaunchError(f'--jobs must be at least 1, got {args.jobs}')
+        raise UserError(f'--jobs must be at least 1, got {args.jobs}')
     folders = [folder for folder in folders if args.only in folder.name]
     if not folders:
-        raise LaunchError(f'--only: no cell of {args.folder} has {args.only!r} in its name')
+        raise UserError(f'--only: no cell of {args.folder} has {args.only!r} in its name')
     waiting = [folder for folder in folders if not is_done(folder)]
     print(f'{len(folders)} cells, {len(folders) - len(waiting)} of them done')
     failed = []
@@ -77,7 +77,7 @@ def run_study(args: argparse.Namespace) -> None:
         run_here(waiting, args.jobs, tell)
     if failed:
         others = '; the others are done' if len(failed) < len(folders) else ''
-        raise LaunchError(f'{len(failed)} of {len(folders)} cells failed{others}')
+        raise UserError(f'{len(failed)} of {len(folders)} cells failed{others}')
 
 
 def report_study(args: argparse.Namespace) -> None:

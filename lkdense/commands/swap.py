@@ -12,8 +12,11 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
-from .. import launch
+from ..checkpoints.file import CheckpointError
+from ..config import find_config, without_onedl_notice
+from ..errors import UserError
 from ..swap import Choices, Maps, SwapError, cost_table, inner, optimizer_fails, read, swap_backbone, try_out, written
+from ._preflight import check_checkpoint
 
 # a difference longer than this many characters is cut
 SHOWN = 100
@@ -58,14 +61,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    theirs = launch.find_config(args.config)
+    theirs = find_config(args.config)
     out = Path(args.out or f'{theirs.stem}_{args.backbone}.py')
     if out.exists():
-        raise launch.LaunchError(f'{out} is there already; -o names another file')
+        raise UserError(f'{out} is there already; -o names another file')
     if not out.parent.is_dir():
-        raise launch.LaunchError(f'there is no folder {out.parent} to write {out.name} into')
-    weights = launch.check_checkpoint(args.checkpoint, '--checkpoint') if args.checkpoint else {}
-    with launch.onedl_notice_dropped():
+        raise UserError(f'there is no folder {out.parent} to write {out.name} into')
+    weights = check_checkpoint(args.checkpoint, '--checkpoint') if args.checkpoint else {}
+    with without_onedl_notice():
         cfg = read(theirs)
     choices = Choices(
         checkpoint=args.checkpoint,
@@ -83,11 +86,11 @@ def main(args: argparse.Namespace) -> None:
     try:
         model = try_out(new)
     except SwapError as error:
-        raise launch.LaunchError(f'{out} is written, but its model fails on a small image: {error}') from None
+        raise UserError(f'{out} is written, but its model fails on a small image: {error}') from None
     if weights:
         try:
             inner(model).backbone.init_weights()
-        except launch.CheckpointError:
+        except CheckpointError:
             out.unlink()
             raise
     print('\n'.join(cost_table(cfg, new, tuple(args.shape))))

@@ -5,8 +5,8 @@ Example: lkdense synthesize --layout ade20k --images 200 --size 256 --out data
 
 import argparse
 
-from ..datasets import LAYOUTS, write_scenes
-from ..launch import LaunchError
+from ..data.synthetic import LAYOUTS, write_scenes
+from ..errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +42,7 @@ def main(args: argparse.Namespace) -> None:
             overwrite=args.overwrite,
         )
     except (ValueError, OSError) as error:
-        raise LaunchError(str(error)) from None
+        raise UserError(str(error)) from None
     state = 'is there already' if written.reused else 'written'
     print(f'{written.folder}: {state}, {written.train} images for training, {written.val} for validation')
     print(f'classes: {", ".join(LAYOUTS[args.layout].classes[: args.classes])}')

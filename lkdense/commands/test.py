@@ -9,10 +9,12 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.hooks import Hook
 
-from .. import launch
-from ..engine.official_checkpoint_hook import unwrapped
-from ..engine.runner import CompleteCheckpointHook, ToolRunner
-from ..launch import LaunchError
+from ..config import as_list, type_of
+from ..errors import UserError
+from ..models import unwrap_model
+from ..training.runner import CompleteCheckpointHook, ToolRunner
+from ._options import add_runner_options, load_runner_config
+from ._preflight import check_checkpoint, check_files
 
 # what the last line says, by the metrics' own names
 HEADLINES = {
@@ -31,7 +33,7 @@ class DeployHook(Hook):
     """Merge the backbone's parallel branches once its weights are loaded."""
 
     def before_test(self, runner: ToolRunner) -> None:
-        backbone = unwrapped(runner.model).backbone
+        backbone = unwrap_model(runner.model).backbone
         branchy = sum(param.numel() for param in backbone.parameters())
         backbone.switch_to_deploy()
         merged = sum(param.numel() for param in backbone.parameters())
@@ -39,7 +41,7 @@ class DeployHook(Hook):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    launch.add_runner_options(parser)
+    add_runner_options(parser)
     parser.add_argument('checkpoint', metavar='CHECKPOINT', help='of the whole model, as training writes it')
     parser.add_argument(
         '--out',
@@ -53,9 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    cfg = launch.load_runner_config(args)
-    launch.check_data(cfg, 'test')
-    launch.check_checkpoint(args.checkpoint, 'CHECKPOINT')
+    cfg = load_runner_config(args)
+    check_files(cfg, 'test')
+    check_checkpoint(args.checkpoint, 'CHECKPOINT')
     cfg.load_from, cfg.resume = args.checkpoint, False
     if args.out:
         write_predictions(cfg, Path(args.out))
@@ -65,14 +67,14 @@ def main(args: argparse.Namespace) -> None:
         augment(cfg)
     if args.deploy:
         # it would swap weights with a model that is not merged; a checkpoint holds the averaged ones anyway
-        cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or [] if launch.type_of(hook) != 'EMAHook']
+        cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or [] if type_of(hook) != 'EMAHook']
 
     runner = ToolRunner.from_cfg(cfg)
     runner.register_hook(CompleteCheckpointHook())
     if args.deploy:
-        backbone = unwrapped(runner.model).backbone
+        backbone = unwrap_model(runner.model).backbone
         if not hasattr(backbone, 'switch_to_deploy'):
-            raise LaunchError(f'--deploy: a {type(backbone).__name__} has nothing to merge (no switch_to_deploy)')
+            raise UserError(f'--deploy: a {type(backbone).__name__} has nothing to merge (no switch_to_deploy)')
         runner.register_hook(DeployHook())
     metrics = runner.test()
     if runner.rank == 0:
@@ -80,17 +82,17 @@ def main(args: argparse.Namespace) -> None:
 
 
 def write_predictions(cfg: Config, out: Path) -> None:
-    metrics = launch.as_list(cfg.test_evaluator)
+    metrics = as_list(cfg.test_evaluator)
     if cfg.default_scope == 'mmdet':
         if out.suffix not in ('.pkl', '.pickle'):
-            raise LaunchError(f'--out: predictions of a detector go to a .pkl file, got {out}')
+            raise UserError(f'--out: predictions of a detector go to a .pkl file, got {out}')
         metrics.append(dict(type='DumpDetResults', out_file_path=str(out)))
     else:
         # not the scores, which are one map for each class
-        writers = [metric for metric in metrics if launch.type_of(metric) == 'IoUMetric']
+        writers = [metric for metric in metrics if type_of(metric) == 'IoUMetric']
         if not writers:
             given = ', '.join(metric['type'] for metric in metrics) or 'nothing'
-            raise LaunchError(f'--out: IoUMetric writes label maps, and the test_evaluator has {given}')
+            raise UserError(f'--out: IoUMetric writes label maps, and the test_evaluator has {given}')
         for metric in writers:
             metric.update(output_dir=str(out), keep_results=True)
     cfg.test_evaluator = metrics
@@ -99,7 +101,7 @@ def write_predictions(cfg: Config, out: Path) -> None:
 def write_pictures(cfg: Config, folder: Path) -> None:
     hook = cfg.default_hooks.get('visualization')
     if not hook:
-        raise LaunchError(f'--show-dir needs a default_hooks.visualization, and {cfg.filename} has none')
+        raise UserError(f'--show-dir needs a default_hooks.visualization, and {cfg.filename} has none')
     hook.update(draw=True)
     if cfg.default_scope == 'mmdet':
         hook.update(test_out_dir=str(folder.resolve()))
@@ -109,7 +111,7 @@ def write_pictures(cfg: Config, folder: Path) -> None:
 
 def augment(cfg: Config) -> None:
     if not cfg.get('tta_model') or not cfg.get('tta_pipeline'):
-        raise LaunchError(f'--tta needs a tta_model and a tta_pipeline, which {cfg.filename} does not have')
+        raise UserError(f'--tta needs a tta_model and a tta_pipeline, which {cfg.filename} does not have')
     cfg.model = {**cfg.tta_model, 'module': cfg.model}
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
 

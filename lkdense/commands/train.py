@@ -8,16 +8,18 @@ import argparse
 from mmengine.config import Config
 from mmengine.runner import FlexibleRunner, find_latest_checkpoint
 
-from .. import launch
-from ..engine.runner import CompleteCheckpointHook, ToolRunner
-from ..launch import LaunchError
+from ..config import pretrained_paths
+from ..errors import UserError
+from ..training.runner import CompleteCheckpointHook, ToolRunner, has_accelerator
+from ._options import add_runner_options, load_runner_config
+from ._preflight import check_checkpoint, check_files
 
 # parameters from which on a part of the model is sharded by itself
 SHARDED_FROM = 10_000_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    launch.add_runner_options(parser)
+    add_runner_options(parser)
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -42,9 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    cfg = launch.load_runner_config(args)
+    cfg = load_runner_config(args)
     for phase in ('train', 'val'):
-        launch.check_data(cfg, phase)
+        check_files(cfg, phase)
     choose_start(cfg, args.resume)
     choose_precision(cfg, args.amp)
     if args.auto_scale_lr:
@@ -66,14 +68,14 @@ def main(args: argparse.Namespace) -> None:
 
 def shard(cfg: Config) -> FlexibleRunner:
     """Return a runner that splits parameters, gradients and optimizer over the processes."""
-    if not launch.has_accelerator() or cfg.launcher == 'none':
-        raise LaunchError(
+    if not has_accelerator() or cfg.launcher == 'none':
+        raise UserError(
             '--strategy fsdp takes several processes with a GPU each, and a launcher: MMEngine puts every shard on the '
             'GPU of the number of its process'
         )
     for hook in cfg.get('custom_hooks') or []:
         if hook['type'].endswith(('EMAHook', 'SparseTrainingHook')):
-            raise LaunchError(f'--strategy fsdp has no whole weights for {hook["type"]}')
+            raise UserError(f'--strategy fsdp has no whole weights for {hook["type"]}')
     policy = dict(type='torch.distributed.fsdp.wrap.size_based_auto_wrap_policy', min_num_params=SHARDED_FROM)
     cfg.strategy = dict(type='FSDPStrategy', model_wrapper=dict(auto_wrap_policy=policy))
     return FlexibleRunner.from_cfg(cfg)
@@ -85,23 +87,23 @@ def choose_start(cfg: Config, resume: str | None) -> None:
     if checkpoint:
         cfg.load_from, cfg.resume = checkpoint, True
     if cfg.get('load_from'):
-        launch.check_checkpoint(cfg.load_from, '--resume' if checkpoint else 'load_from')
-    for path in launch.pretrained_paths(cfg.model):
-        launch.check_checkpoint(path, 'init_cfg')
+        check_checkpoint(cfg.load_from, '--resume' if checkpoint else 'load_from')
+    for path in pretrained_paths(cfg.model):
+        check_checkpoint(path, 'init_cfg')
 
 
 def choose_precision(cfg: Config, amp: bool) -> None:
     """Mixed precision if ``amp`` or the config asks for it and there is a GPU."""
     wrapper = cfg.optim_wrapper
     kind = wrapper.get('type', 'OptimWrapper')
-    if amp and not launch.has_accelerator():
-        raise LaunchError('--amp needs a GPU: mixed precision in MMEngine does not run on CPUs')
+    if amp and not has_accelerator():
+        raise UserError('--amp needs a GPU: mixed precision in MMEngine does not run on CPUs')
     if amp and kind not in ('OptimWrapper', 'AmpOptimWrapper'):
-        raise LaunchError(f'--amp replaces the OptimWrapper of a config, but this one has optim_wrapper.type={kind!r}')
+        raise UserError(f'--amp replaces the OptimWrapper of a config, but this one has optim_wrapper.type={kind!r}')
     if amp:
         wrapper.type = 'AmpOptimWrapper'
         wrapper.setdefault('loss_scale', 'dynamic')
-    elif kind == 'AmpOptimWrapper' and not launch.has_accelerator():
+    elif kind == 'AmpOptimWrapper' and not has_accelerator():
         print('without a GPU this trains in float32, although the config asks for mixed precision')
         wrapper.type = 'OptimWrapper'
         for option in ('loss_scale', 'dtype', 'use_fsdp'):
@@ -111,7 +113,7 @@ def choose_precision(cfg: Config, amp: bool) -> None:
 def scale_lr(cfg: Config) -> None:
     scaling = cfg.get('auto_scale_lr') or {}
     if not scaling.get('base_batch_size'):
-        raise LaunchError(
+        raise UserError(
             f'--auto-scale-lr needs to know for how many images the learning rate is meant, but {cfg.filename} has no '
             'auto_scale_lr=dict(base_batch_size=...)'
         )

@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -14,8 +13,11 @@ from pathlib import Path
 import torch
 
 from ..analysis import area_ratios, compute_cost, compute_erf, whole_pass
-from ..launch import LaunchError, read_config
-from ..loading import build_model, find_images, load_model, model_images
+from ..analysis.machine import device_name
+from ..config import read_config
+from ..errors import UserError
+from ..inference.media import find_images, model_images
+from ..models import build_model, load_model
 from .plan import CELL, CONFIG, STUDY
 
 RESULT = 'result.json'
@@ -42,7 +44,7 @@ def run_cell(folder: str | Path, threads: int = 0) -> dict:
         threads: of the process; 0 leaves that to PyTorch.
 
     Raises:
-        LaunchError: the training failed, and the message ends with its last lines; or another process is at it.
+        UserError: the training failed, and the message ends with its last lines; or another process is at it.
     """
     folder = Path(folder)
     if is_done(folder):
@@ -71,10 +73,10 @@ def read_results(folder: Path) -> dict:
     """Return a study with the results of all its cells that are done, as :func:`write_report` takes it.
 
     Raises:
-        LaunchError: there is no plan in ``folder``.
+        UserError: there is no plan in ``folder``.
     """
     if not (folder / STUDY).is_file():
-        raise LaunchError(f'there is no plan in {folder}: lkdense study plan STUDY --out {folder}')
+        raise UserError(f'there is no plan in {folder}: lkdense study plan STUDY --out {folder}')
     study = json.loads((folder / STUDY).read_text())
     done = sorted((folder / 'cells').glob(f'*/{RESULT}'), key=lambda path: path.parent.name)
     results = [json.loads(path.read_text()) for path in done]
@@ -84,19 +86,14 @@ def read_results(folder: Path) -> dict:
         'upstream': _upstream(study),
         'recipe': study.get('recipe', {}),
         'confounds': study.get('confounds', []),
-        'machine': results[-1]['machine'] if results else machine(),
+        'machine': results[-1]['machine'] if results else measured_on(),
         'results': results,
     }
 
 
-def machine() -> dict:
-    """Return what the figures of a study were measured on."""
-    about = Path('/proc/cpuinfo')
-    lines = about.read_text().splitlines() if about.exists() else []
-    names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
-    cpu = names[0] if names else platform.processor()
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f'{cpu}, {os.cpu_count()} cores, no GPU'
-    return {'device': device, 'torch': torch.__version__, 'date': time.strftime('%Y-%m-%d')}
+def measured_on() -> dict[str, str]:
+    """Return what the figures of a study were measured on, and when."""
+    return {'device': device_name(), 'torch': torch.__version__, 'date': time.strftime('%Y-%m-%d')}
 
 
 def _upstream(study: dict) -> dict | None:
@@ -116,7 +113,7 @@ def _train(folder: Path, threads: int) -> float:
         try:
             fcntl.flock(output, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LaunchError(f'{folder.name}: another process is training it') from None
+            raise UserError(f'{folder.name}: another process is training it') from None
         # the training inherits the lock, and holds it as long as it runs
         child = subprocess.Popen(
             command, stdout=output, stderr=subprocess.STDOUT, env=environment, pass_fds=[output.fileno()]
@@ -132,7 +129,7 @@ def _train(folder: Path, threads: int) -> float:
         child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         last = (folder / 'output.txt').read_text(errors='replace').splitlines()[-SHOWN:]
-        raise LaunchError(f'{folder.name}: training ended with code {child.returncode}:\n' + '\n'.join(last))
+        raise UserError(f'{folder.name}: training ended with code {child.returncode}:\n' + '\n'.join(last))
     # kilobytes, but on macOS bytes
     return usage.ru_maxrss / (2**20 if sys.platform == 'darwin' else 2**10)
 
@@ -146,7 +143,7 @@ def _scalars(work: Path) -> list[dict]:
 def _result(folder: Path, threads: int, memory: float) -> dict:
     """Return what came of a training: its logged figures, the cost of its model, and its receptive field."""
     if not (metrics := _metrics(folder / 'work')):
-        raise LaunchError(f'{folder.name}: its config has no validation that leaves one of {", ".join(METRICS)}')
+        raise UserError(f'{folder.name}: its config has no validation that leaves one of {", ".join(METRICS)}')
     cell = json.loads((folder / CELL).read_text())
     steps = [line for line in _scalars(folder / 'work') if 'loss' in line]
     sizes = cell['backbone']['kernel_sizes']
@@ -162,7 +159,7 @@ def _result(folder: Path, threads: int, memory: float) -> dict:
         'seconds_per_iteration': statistics.median(line['time'] for line in steps),
         'memory_mib': memory,
         'threads': threads,
-        'machine': machine(),
+        'machine': measured_on(),
         **_cost(folder),
         'erf': _erf(folder, cell['erf']) if cell['erf'] else [],
     }

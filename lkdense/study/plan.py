@@ -58,11 +58,11 @@ import torch
 import yaml
 from mmengine.config import Config
 
-from ..config import FOLDER
-from ..datasets.crops import write_crops
-from ..datasets.reach import write_reach
-from ..launch import LaunchError, read_config
-from ..loading import build_model
+from ..config import FOLDER, read_config
+from ..data.synthetic.crops import write_crops
+from ..data.synthetic.reach_probe import write_reach
+from ..errors import UserError
+from ..models import build_model
 
 STUDIES = FOLDER / 'studies'
 KINDS = ('classification', 'segmentation', 'detection')
@@ -97,33 +97,33 @@ def read_study(path: str | Path) -> dict:
     """Read the description of a study, given by a path or the name of one of lkdense's own.
 
     Raises:
-        LaunchError: it is not there, is no YAML, or lacks a part, or has one that is not known.
+        UserError: it is not there, is no YAML, or lacks a part, or has one that is not known.
     """
     path = Path(path)
     if not path.is_file():
         own = STUDIES / f'{path.name.removesuffix(".yml")}.yml'
         if path.parent.name or not own.is_file():
             known = ', '.join(sorted(study.stem for study in STUDIES.glob('*.yml')))
-            raise LaunchError(f'there is no study {path}; those of lkdense are {known}')
+            raise UserError(f'there is no study {path}; those of lkdense are {known}')
         path = own
     try:
         study = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
-        raise LaunchError(f'{path} is not YAML: {error}') from None
+        raise UserError(f'{path} is not YAML: {error}') from None
     if not isinstance(study, dict):
-        raise LaunchError(f'{path} must hold {", ".join(sorted(KEYS))}, got {type(study).__name__}')
+        raise UserError(f'{path} must hold {", ".join(sorted(KEYS))}, got {type(study).__name__}')
     _check_keys(path, study, KEYS, OPTIONAL_KEYS)
     for name, task in study['tasks'].items():
         _check_keys(f'{path}: task {name}', task, {'kind', 'config'}, TASK_KEYS)
         if task['kind'] not in KINDS:
-            raise LaunchError(f'{path}: task {name}: kind must be one of {", ".join(KINDS)}, got {task["kind"]!r}')
+            raise UserError(f'{path}: task {name}: kind must be one of {", ".join(KINDS)}, got {task["kind"]!r}')
         if unknown := set(map(str, task.get('kernels', ()))) - set(map(str, study['kernels'])):
-            raise LaunchError(f'{path}: task {name}: no kernel is called {", ".join(sorted(unknown))}')
+            raise UserError(f'{path}: task {name}: no kernel is called {", ".join(sorted(unknown))}')
     for name, arguments in study['kernels'].items():
         if 'kernel_sizes' not in arguments:
-            raise LaunchError(f'{path}: kernel {name} lacks kernel_sizes, by which the report puts kernels in order')
+            raise UserError(f'{path}: kernel {name} lacks kernel_sizes, by which the report puts kernels in order')
     if study.get('upstream', next(iter(study['tasks']))) not in study['tasks']:
-        raise LaunchError(f'{path}: upstream must be one of {", ".join(study["tasks"])}, got {study["upstream"]!r}')
+        raise UserError(f'{path}: upstream must be one of {", ".join(study["tasks"])}, got {study["upstream"]!r}')
     return study
 
 
@@ -165,7 +165,7 @@ def write_plan(study: Mapping, folder: Path) -> list[Cell]:
     """Make the data of a study and write the config of each of its cells to ``folder/cells/NAME/config.py``.
 
     Raises:
-        LaunchError: a config is not there, a model cannot be built, or a cell of that name has another config already.
+        UserError: a config is not there, a model cannot be built, or a cell of that name has another config already.
     """
     cells = list(expand(study))
     read = {cell.name: cell_config(cell, folder) for cell in cells}
@@ -177,7 +177,7 @@ def write_plan(study: Mapping, folder: Path) -> list[Cell]:
     for name, text in configs.items():
         path = folder / 'cells' / name / CONFIG
         if path.is_file() and path.read_text() != text:
-            raise LaunchError(
+            raise UserError(
                 f'{path} is of another plan: give the changed study another folder, or delete {path.parent}'
             )
     for cell in cells:
@@ -210,7 +210,7 @@ def _check_models(configs: Mapping[str, Config]) -> None:
         if model not in seen and (error := _build_error(cfg)):
             # a bare assertion has no words but its own line
             reason = str(error) or traceback.extract_tb(error.__traceback__)[-1].line
-            raise LaunchError(f'{name}: its model cannot be built: {reason}')
+            raise UserError(f'{name}: its model cannot be built: {reason}')
         seen.add(model)
 
 
@@ -234,7 +234,7 @@ def _filled(value: Any, fill: Mapping[str, Any]) -> Any:
             return value.format(**fill)
         except (KeyError, IndexError, ValueError):
             known = ', '.join(f'{{{name}}}' for name in fill)
-            raise LaunchError(f'braces in an option stand for {known}, got {value!r}') from None
+            raise UserError(f'braces in an option stand for {known}, got {value!r}') from None
     if isinstance(value, list):
         return [_filled(part, fill) for part in value]
     if isinstance(value, dict):
@@ -245,16 +245,16 @@ def _filled(value: Any, fill: Mapping[str, Any]) -> Any:
 def _make(folder: Path, arguments: dict) -> None:
     kind = arguments.pop('make', None)
     if kind not in MAKERS:
-        raise LaunchError(f'data {folder.name}: make must be one of {", ".join(MAKERS)}, got {kind!r}')
+        raise UserError(f'data {folder.name}: make must be one of {", ".join(MAKERS)}, got {kind!r}')
     try:
         MAKERS[kind](folder, **arguments)
     except (ValueError, TypeError, OSError) as error:
-        raise LaunchError(f'data {folder.name}: {error}') from None
+        raise UserError(f'data {folder.name}: {error}') from None
 
 
 def _check_keys(where: object, found: Mapping, needed: set[str], allowed: set[str]) -> None:
     if missing := needed - set(found):
-        raise LaunchError(f'{where} lacks {", ".join(sorted(missing))}')
+        raise UserError(f'{where} lacks {", ".join(sorted(missing))}')
     if unknown := set(found) - needed - allowed:
         known = ', '.join(sorted(needed | allowed))
-        raise LaunchError(f'{where}: unknown {", ".join(sorted(unknown))}; known are {known}')
+        raise UserError(f'{where}: unknown {", ".join(sorted(unknown))}; known are {known}')

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import jinja2
 
-from ..analysis.kernel_plots import kernel_colors
-from ..analysis.kernel_study import check_study, compute_gains, compute_probes, in_order, size_label
-from ..analysis.published import load_gains, load_sources
-from ..analysis.statistics import NOT_SUPPORTED, SUPPORTED, UNDECIDED, number, share_of_error
-from .pictures import Pictures
+from .curves import check_study, compute_gains, compute_probes, in_order, size_label
+from .figures import Pictures
+from .plots import kernel_colors
+from .published import load_gains, load_sources
+from .statistics import NOT_SUPPORTED, SUPPORTED, UNDECIDED, number, share_of_error
 
 # hold for any such study
 CONFOUNDS = (

@@ -7,7 +7,7 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 from threading import Thread
 
-from ..launch import LaunchError
+from ..errors import UserError
 from .cell import run_cell, stop_trainings
 
 Tell = Callable[[str, dict | Exception], None]
@@ -43,12 +43,12 @@ def run_in_cluster(folders: Sequence[Path], cluster: str, jobs: int, options: di
         tell: as in :func:`run_here`.
 
     Raises:
-        LaunchError: submitit is not installed.
+        UserError: submitit is not installed.
     """
     try:
         import submitit
     except ImportError:
-        raise LaunchError("a cluster takes submitit: pip install 'lkdense[study]'") from None
+        raise UserError("a cluster takes submitit: pip install 'lkdense[study]'") from None
     executor = submitit.AutoExecutor(folder=folders[0].parent.parent / 'jobs', cluster=cluster)
     executor.update_parameters(**({'slurm_array_parallelism': jobs} if cluster == 'slurm' else {}), **options)
     submitted = executor.map_array(run_cell, [folder.resolve() for folder in folders])

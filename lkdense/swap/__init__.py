@@ -5,10 +5,10 @@ backbone is built and run for the strides and widths of its maps, ours for its o
 from there, a neck by running it too.
 """
 
-from .pyramid import Maps, SwapError
+from .config_writer import written
+from .feature_maps import Maps, SwapError
 from .rewrite import Choices, Swap, read, swap_backbone
-from .text import written
-from .trial import cost_table, inner, optimizer_fails, try_out
+from .smoke_test import cost_table, inner, optimizer_fails, try_out
 
 __all__ = [
     'Choices',

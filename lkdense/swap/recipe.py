@@ -6,10 +6,12 @@ All of it is read off the configs of lkdense.
 from importlib import import_module
 from typing import NamedTuple
 
+from .. import backbones
 from ..config import get_config
-from .pyramid import SwapError, listed
+from .feature_maps import SwapError, listed
 
-FAMILIES = {'slak': 'SLaK', 'replknet': 'RepLKNet', 'convnext': 'ConvNeXt', 'unireplknet': 'UniRepLKNet'}
+# Module of each family, as configs and this command name it, and its class.
+FAMILIES = {module: name for name, module in backbones.FAMILIES.items()}
 SIZES = {'t': 'tiny', 's': 'small', 'b': 'base', 'l': 'large', 'xl': 'xlarge'}
 # the configs that a backbone's arguments are taken from, the nearest first
 SOURCES = {

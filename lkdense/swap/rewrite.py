@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
 
-from ..launch import first_line, register_all_of
-from .pyramid import Maps, SwapError, listed, measure, stages_for
-from .readers import dicts, follow
+from ..config import register_all_of
+from ..errors import first_line
+from .feature_maps import Maps, SwapError, listed, measure, stages_for
 from .recipe import Recipe, recipe_for
-from .trial import parameters
+from .rewire import dicts, follow
+from .smoke_test import parameters
 
 # what the constructors of layer-wise decay read in paramwise_cfg, here and in the hosts
 DECAY_OPTIONS = ('decay_rate', 'decay_type', 'num_layers')

@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 from mmengine.config import Config
 
-from .pyramid import SwapError
+from .config_writer import written
+from .feature_maps import SwapError
 from .rewrite import read, swap_backbone
-from .text import written
-from .trial import runs_to_heads, try_out
+from .smoke_test import runs_to_heads, try_out
 
 SWAPPED = 'swapped'
 # what can come out, and what the page says of it; the first ones are about configs without a pyramid to replace

@@ -14,9 +14,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from lkdense import SLaK
 from lkdense.analysis import compute_cost, measure_run, whole_pass, zero_at_random
 from lkdense.commands import main
-from lkdense.launch import read_config
+from lkdense.config import read_config
 from lkdense.layers import DepthwiseConv2d, SquareLargeKernel, StripLargeKernel
-from lkdense.loading import build_model
+from lkdense.models import build_model
 from lkdense.ops import BACKENDS, depthwise_conv2d, strips_conv2d
 
 ROOT = Path(__file__).parents[2]

@@ -16,8 +16,8 @@ from torch import nn
 
 from lkdense.analysis import area_ratios, compute_both, compute_erf, plot_erf, stage_map
 from lkdense.commands import run
-from lkdense.launch import read_config, register_all_of
-from lkdense.loading import load_model
+from lkdense.config import read_config, register_all_of
+from lkdense.models import load_model
 
 ROOT = Path(__file__).parents[2]
 

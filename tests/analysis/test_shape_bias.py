@@ -23,11 +23,11 @@ from lkdense.analysis.shape_bias import (
     wilson,
 )
 from lkdense.commands import run
-from lkdense.datasets import write_scenes
-from lkdense.datasets.cues import GREY, CueImage, cut_cues
-from lkdense.launch import read_config
-from lkdense.loading import load_model
-from lkdense.prediction import Instances, LabelMap
+from lkdense.config import read_config
+from lkdense.data.synthetic import write_scenes
+from lkdense.data.synthetic.cue_conflict import GREY, CueImage, cut_cues
+from lkdense.inference.results import Instances, LabelMap
+from lkdense.models import load_model
 
 CLASSES = ('background', 'person', 'bicycle')
 RED, GREEN = (200, 30, 30), (30, 200, 30)

@@ -11,7 +11,7 @@ from mmengine.registry import MODELS
 from mmengine.runner.checkpoint import load_checkpoint
 
 from lkdense.backbones import ConvNeXt, RepLKNet, SLaK, UniRepLKNet
-from lkdense.checkpoint import misfits, unwrap
+from lkdense.checkpoints.keys import misfits, unwrap
 
 OFFICIAL = Path(__file__).parents[1] / 'official'
 SMALL = dict(depths=(1, 1, 2, 1), dims=(8, 16, 24, 32))

@@ -12,10 +12,10 @@ import torch
 
 from lkdense.classification import Accuracy, ImageClassifier, ImageFolder
 from lkdense.classification.classifier import cut_and_mix
-from lkdense.datasets import write_scenes
-from lkdense.engine import OfficialCheckpointHook
-from lkdense.launch import read_config
-from lkdense.loading import load_model
+from lkdense.config import read_config
+from lkdense.data.synthetic import write_scenes
+from lkdense.models import load_model
+from lkdense.training import OfficialCheckpointHook
 
 ROOT = Path(__file__).parents[2]
 OFFICIAL = ROOT / 'tests/official'

@@ -6,8 +6,9 @@ import pytest
 import yaml
 from mmengine.config import Config
 
-from lkdense.launch import LaunchError, read_config
-from lkdense.loading import build_model
+from lkdense.config import read_config
+from lkdense.errors import UserError
+from lkdense.models import build_model
 from lkdense.study import expand, read_study, write_plan
 from lkdense.study.plan import cell_config
 
@@ -81,7 +82,7 @@ def test_plan_writes_data_and_configs_that_stand_alone(study, tmp_path):
     # the same plan again changes nothing; another one loses nothing
     assert len(write_plan(study, tmp_path)) == 8
     study['tasks']['reach']['options']['train_cfg.max_iters'] = 4
-    with pytest.raises(LaunchError, match='is of another plan'):
+    with pytest.raises(UserError, match='is of another plan'):
         write_plan(study, tmp_path)
     assert Config.fromfile(tmp_path / 'cells' / cells[0].name / 'config.py').train_cfg.max_iters == 3
 
@@ -114,19 +115,19 @@ def test_what_is_wrong_is_said(study, change, message, tmp_path):
     change(study)
     path = tmp_path / 'study.yml'
     path.write_text(yaml.safe_dump(study))
-    with pytest.raises(LaunchError, match=message):
+    with pytest.raises(UserError, match=message):
         read_study(path)
 
 
 def test_data_that_cannot_be_made_is_said(study, tmp_path):
     study['data']['reach_12']['distance'] = 500
-    with pytest.raises(LaunchError, match='data reach_12: distance must be in'):
+    with pytest.raises(UserError, match='data reach_12: distance must be in'):
         write_plan(study, tmp_path)
 
 
 def test_braces_without_a_meaning_are_said(study, tmp_path):
     study['tasks']['reach']['options']['val_dataloader.dataset.data_root'] = '{folder}/reach'
-    with pytest.raises(LaunchError, match=r"stand for \{distance\}, \{data\}, got '\{folder\}/reach'"):
+    with pytest.raises(UserError, match=r"stand for \{distance\}, \{data\}, got '\{folder\}/reach'"):
         write_plan(study, tmp_path)
 
 
@@ -147,7 +148,7 @@ def test_braces_without_a_meaning_are_said(study, tmp_path):
 )
 def test_a_model_that_cannot_be_built_is_refused_before_anything_is_made(study, tmp_path, change, message):
     change(study)
-    with pytest.raises(LaunchError, match=message):
+    with pytest.raises(UserError, match=message):
         write_plan(study, tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
 
@@ -162,12 +163,12 @@ def test_a_model_that_does_not_build_on_the_meta_device_is_built_on_the_cpu(stud
 
 def test_a_config_that_is_not_there_is_said(study, tmp_path):
     study['tasks']['reach']['config'] = 'studies/fcn_stage1_reech'
-    with pytest.raises(LaunchError, match='the nearest are studies/fcn_stage1_reach'):
+    with pytest.raises(UserError, match='the nearest are studies/fcn_stage1_reach'):
         write_plan(study, tmp_path)
     assert read_config('studies/fcn_stage1_reach').train_cfg.max_iters == 100
 
 
 def test_studies_have_names(tmp_path):
     assert read_study('reach_small')['seeds'] == [0, 1]
-    with pytest.raises(LaunchError, match='no study rich; those of lkdense are camvid_nuclei,'):
+    with pytest.raises(UserError, match='no study rich; those of lkdense are camvid_nuclei,'):
         read_study('rich')

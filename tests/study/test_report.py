@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lkdense.analysis.published import load_sources
+from lkdense.study.published import load_sources
 from lkdense.study.report import write_report
 
 KERNELS = {'7': 7, '31': 31, '31 strips': 31}

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from lkdense.commands import main
-from lkdense.launch import LaunchError
+from lkdense.errors import UserError
 from lkdense.study import read_results, run_cell, run_here, run_in_cluster, write_plan
 
 ROOT = Path(__file__).parents[2]
@@ -133,7 +133,7 @@ def test_a_cell_that_fails_is_told_and_stops_no_other(folder):
     config.write_text(config.read_text().replace("type='EncoderDecoder'", "type='NoSuchModel'"))
     told = {}
     run_here([first, second], jobs=2, tell=told.__setitem__)
-    assert isinstance(told[first.name], LaunchError)
+    assert isinstance(told[first.name], UserError)
     assert 'NoSuchModel' in str(told[first.name])
     assert told[second.name]['metrics']['aAcc'] >= 0
 
@@ -144,7 +144,7 @@ def test_one_cell_is_trained_by_one_process_only(folder):
     cell = next((folder / 'cells').iterdir())
     with (cell / 'output.txt').open('a') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(LaunchError, match='another process is training it'):
+        with pytest.raises(UserError, match='another process is training it'):
             run_cell(cell)
 
 
@@ -158,5 +158,5 @@ def test_jobs_of_submitit(folder):
 
 
 def test_no_plan(tmp_path):
-    with pytest.raises(LaunchError, match='there is no plan in'):
+    with pytest.raises(UserError, match='there is no plan in'):
         read_results(tmp_path)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from lkdense.datasets import write_scenes
+from lkdense.data.synthetic import write_scenes
 from lkdense.swap.survey import shipped
 
 # what tools/train.py of mmseg and of mmdet does with a config

@@ -50,7 +50,7 @@ def test_what_fails_with_its_own_backbone_too_is_told_apart(needle, to_heads, ou
 
     monkeypatch.setattr(module, 'try_out', fail)
     if not to_heads:
-        monkeypatch.setattr('lkdense.swap.trial.build', fail)
+        monkeypatch.setattr('lkdense.swap.smoke_test.build', fail)
     assert next(survey('mmseg', 'slak_pico', [])).outcome == outcome
 
 

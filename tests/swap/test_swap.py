@@ -9,12 +9,12 @@ from mmengine.optim import PolyLR, build_optim_wrapper
 
 from lkdense.commands import main
 from lkdense.swap import Choices, Maps, SwapError, read, swap_backbone, try_out, written
-from lkdense.swap.mmpretrain import known_maps
-from lkdense.swap.readers import dicts
+from lkdense.swap.config_writer import literal
+from lkdense.swap.known_backbones import known_maps
 from lkdense.swap.recipe import names, recipe_for
+from lkdense.swap.rewire import dicts
+from lkdense.swap.smoke_test import TextStub, build
 from lkdense.swap.survey import shipped
-from lkdense.swap.text import literal
-from lkdense.swap.trial import TextStub, build
 
 pytestmark = pytest.mark.filterwarnings('ignore::UserWarning', 'ignore::FutureWarning')
 

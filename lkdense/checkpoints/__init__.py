@@ -1,0 +1,1 @@
+"""Checkpoints: files, names of entries, and how MMEngine reads them."""

@@ -1,0 +1,1 @@
+"""A trained model asked: images and videos in, label maps, instances, pictures and ONNX graphs out."""
