@@ -1,9 +1,9 @@
 """Which backends to try for which tensor, best first: rules fitted to what `benchmarks/depthwise.py` measured.
 
 On a CPU costs are in taps: what one tap of a direct convolution in channels-last costs for one pixel. They were read
-off the shapes of the benchmark on two cores with AVX-512, one and two threads alike (`docs/performance.md`): a direct
-convolution costs its taps and what conversions it needs, a product of spectra the same for each pixel of the padded
-image, whatever the kernel. On a GPU the rule is an estimate that nobody has measured.
+off the shapes of the benchmark on two cores with AVX-512, one and two threads alike (`docs/evidence/performance.md`):
+a direct convolution costs its taps and what conversions it needs, a product of spectra the same for each pixel of the
+padded image, whatever the kernel. On a GPU the rule is an estimate that nobody has measured.
 """
 
 import torch

@@ -63,7 +63,7 @@ def test_missing_data_names_path_layout_and_readme(refusal, here):
     said = refusal('train.py', config(SEG))
     assert 'data/ade/ADEChallengeData2016/annotations/training does not exist' in said
     assert 'ADE20KDataset expects images/training, annotations/training in data/ade/ADEChallengeData2016' in said
-    assert 'section Data of docs/training.md' in said
+    assert 'section Data of docs/guides/training.md' in said
 
 
 @pytest.mark.parametrize(

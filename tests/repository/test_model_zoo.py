@@ -11,7 +11,7 @@ from lkdense.config import read_config
 from lkdense.models import build_model
 
 ROOT = Path(__file__).parents[2]
-SPEC = importlib.util.spec_from_file_location('model_zoo', ROOT / 'tools/model_zoo.py')
+SPEC = importlib.util.spec_from_file_location('model_zoo', ROOT / 'dev/model_zoo.py')
 zoo = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(zoo)
 # how far a count may be from a published one without a word about it
@@ -20,12 +20,12 @@ TOLERANCE = 0.02
 
 @pytest.fixture(scope='module')
 def cost():
-    return json.loads((ROOT / 'docs/model_zoo/cost.json').read_text())
+    return json.loads((ROOT / 'docs/reference/model_zoo/cost.json').read_text())
 
 
 @pytest.mark.parametrize('path', zoo.pages(), ids=lambda path: path.name)
 def test_the_pages_are_up_to_date(path):
-    assert path.read_text() == zoo.pages()[path], 'run: python tools/model_zoo.py'
+    assert path.read_text() == zoo.pages()[path], 'run: python dev/model_zoo.py'
 
 
 def test_every_config_is_counted_and_nothing_else(cost):
