@@ -74,12 +74,14 @@ def train_and_test(task: str) -> Result:
     seconds = time.monotonic() - started
     measured = json.loads(newest(folder / 'test', '*/*.json').read_text())
     parameters, samples = predictions(config, checkpoint)
+
     return Result(task, {text: measured[name] for name, text in names.items()}, seconds, parameters, samples)
 
 
 def run(tool: str, *arguments) -> None:
     command = [sys.executable, TOOLS / tool, *arguments]
     print(f'\n$ python tools/{tool} {" ".join(map(str, arguments))}', flush=True)
+
     with subprocess.Popen(
         list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as child:
@@ -89,6 +91,7 @@ def run(tool: str, *arguments) -> None:
             # of the log only what moves
             if any(mark in line for mark in ('(train)', '(val)', '(test)')):
                 print(line.partition(' - INFO - ')[2].rstrip()[:150], flush=True)
+
     if child.returncode:
         raise SystemExit(f'demo: tools/{tool} failed:\n{"".join(lines[-30:])}')
 
@@ -98,6 +101,7 @@ def predictions(config: str, checkpoint: str) -> tuple[int, list]:
     cfg = Config.fromfile(config)
     with without_onedl_notice():
         register_all_of(cfg.default_scope)
+
     with DefaultScope.overwrite_default_scope(cfg.default_scope), torch.inference_mode():
         cfg.model.backbone.pop('init_cfg', None)
         model = MODELS.build(cfg.model).eval()
@@ -106,6 +110,7 @@ def predictions(config: str, checkpoint: str) -> tuple[int, list]:
             (sample['inputs'].flip(0).permute(1, 2, 0).numpy(), model.test_step(pseudo_collate([sample]))[0])
             for sample in DATASETS.build(cfg.test_dataloader.dataset)
         ]
+
     return sum(parameter.numel() for parameter in model.parameters()), samples
 
 
@@ -141,8 +146,10 @@ def draw(result: Result) -> Path:
         else:
             draw_instances(column[1], sample.gt_instances)
             draw_instances(column[2], sample.pred_instances[sample.pred_instances.scores > SCORE])
+
     for axis, name in zip(axes[:, 0], ('input', 'truth', 'prediction')):
         axis.set_ylabel(name)
+
     # without the wall, which is not drawn
     names = Config.fromfile(TASKS[result.task][1]).metainfo['classes'][-CLASSES:]
     handles = [Patch(color=color, label=name) for name, color in zip(names, COLORS)]
@@ -151,6 +158,7 @@ def draw(result: Result) -> Path:
     path = FOLDER / f'{result.task}.png'
     figure.savefig(path, dpi=110)
     plt.close(figure)
+
     return path
 
 
@@ -181,11 +189,13 @@ def draw_curves(axis: plt.Axes, result: Result) -> None:
     axis.plot(*zip(*losses), color='tab:gray')
     axis.set(xlabel='iteration', ylabel='training loss (grey)')
     other = axis.twinx()
+
     for name, text in TASKS[result.task][2].items():
         # validation counts iterations in one task and epochs in the other
         values = [row[name] for row in rows if name in row]
         steps = np.linspace(0, losses[-1][0], len(values) + 1)[1:]
         other.plot(steps, values, marker='o', label=text)
+
     # room above, where the last values would be cut
     other.set_ylim(0, 1.15 * other.get_ylim()[1])
     other.set_ylabel('mIoU on test images, %' if result.task == 'segmentation' else 'mAP on test images')

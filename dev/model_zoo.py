@@ -107,6 +107,7 @@ def measure(only: str) -> None:
     path = DATA / 'cost.json'
     cost = json.loads(path.read_text()) if path.exists() else dict(models={}, classifiers={})
     cost['machine'] = f'{machine()}, {datetime.date.today()}'
+
     for name in configs():
         if only in name:
             # what the models before have left behind in memory would hide what this one needs
@@ -114,8 +115,10 @@ def measure(only: str) -> None:
                 cost['models'][name] = pool.apply(cost_of_model, (name,))
             print(name, cost['models'][name], flush=True)
             path.write_text(json.dumps(cost, indent=1, sort_keys=True) + '\n')
+
     for entry in published()['classifiers']:
         cost['classifiers'][entry['name']] = cost_of_classifier(entry)
+
     path.write_text(json.dumps(cost, indent=1, sort_keys=True) + '\n')
 
 
@@ -123,14 +126,17 @@ def cost_of_model(name: str) -> dict:
     size, timed = counted_at(name), dataset_of(name) not in NOT_TIMED
     with without_onedl_notice():
         model = build_model(read_config(name))
+
     ours = isinstance(model.backbone, StagedBackbone)
     forms = dict(trained=form(model, size))
     if ours:
         model.backbone.switch_to_deploy()
         forms['merged'] = form(model, size)
+
     run = measure_run(model, TIMED_AT, whole_pass) if timed else None
     if family_of(name) == 'slak':
         forms['sparse'] = sparse_form(build_model(read_config(name)), size)
+
     timing = dict(seconds=round(run.seconds, 3), mebibytes=run.mebibytes and round(run.mebibytes)) if run else {}
     return dict(size=size, **forms, **timing)
 
@@ -154,10 +160,12 @@ def cost_of_classifier(entry: dict) -> dict:
         backbone.switch_to_deploy()
     if form == 'sparse':
         zero_at_random(backbone, SPARSITY)
+
     cost, width = compute_cost(backbone, CLASSIFIED_AT), backbone.out_channels[-1]
     norms = sum(p.numel() for name, p in backbone.named_parameters() if name.split('.')[0] in backbone.output_norms)
     kept = 1 - SPARSITY if form == 'sparse' else 1
     head = round(kept * width * CLASSES)
+
     return dict(
         parameters=cost.nonzero - norms + 2 * width + head + CLASSES,
         macs=cost.sparse_macs + head,
@@ -204,6 +212,7 @@ COMPARED = ('model', 'form', 'M', 'published', '', 'GMAC', 'published', '', 'why
 def row(name: str, facts: dict, cost: dict) -> tuple[str, ...]:
     ours, theirs = cost['models'][name], published_for(name, facts)
     height, width = ours['size']
+
     return (
         f'[{name}](../../configs/{name}.py)',
         f'{ours["trained"]["parameters"] / 1e6:.1f} M',
@@ -261,6 +270,7 @@ def comparison(facts: dict, cost: dict) -> Iterator[tuple[str, ...]]:
 def compared(name: str, theirs: dict, ours: dict, digits: int) -> tuple[str, ...]:
     millions, gigas = ours['parameters'] / 1e6, ours['macs'] / 1e9
     counted = 'macs' in theirs
+
     return (
         name,
         theirs.get('as', 'trained'),
@@ -290,6 +300,7 @@ def index(facts: dict, cost: dict) -> str:
     ]
     models = [indexed(name, published_for(name, facts), cost['models'][name]) for name in configs()]
     text = yaml.safe_dump(dict(Collections=collections, Models=models), sort_keys=False, allow_unicode=True, width=120)
+
     return f'# written by dev/model_zoo.py; the results are what the authors published, none was trained by us\n{text}'
 
 
@@ -304,13 +315,16 @@ def indexed(name: str, theirs: dict, ours: dict) -> dict:
     entry = dict(Name=name, Config=f'configs/{name}.py', Metadata=metadata)
     entry['In Collection'] = PAPERS[family_of(name)][0]
     results = []
+
     # a result of another recipe is none of this config's
     for metric, key, of_task in METRICS if 'recipe' not in theirs else ():
         if key in theirs:
             results.append((of_task or task, {metric: theirs[key]}))
+
     if results:
         metadata['Results published by'] = theirs['source']
         entry['Results'] = [dict(Task=task, Dataset=title, Metrics=metrics) for task, metrics in results]
+
     return entry
 
 

@@ -66,6 +66,7 @@ def run(title, *command, **environment):
     say(f'- {title}')
     started = time.monotonic()
     path = os.pathsep.join([str(PYTHON.parent), os.environ['PATH']])  # torch looks for ninja there
+
     with LOG.open('w') as log:
         child = subprocess.Popen(
             [str(word) for word in command],
@@ -76,6 +77,7 @@ def run(title, *command, **environment):
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+
     try:
         while child.poll() is None:
             try:
@@ -86,6 +88,7 @@ def run(title, *command, **environment):
         os.killpg(child.pid, signal.SIGTERM)  # pip, ninja and the compilers alike
         child.wait()
         raise
+
     if child.returncode:
         end = '\n'.join(LOG.read_text(errors='replace').splitlines()[-30:])
         stop(f'{title} failed. All of its output is in {LOG}, this is the end:\n{end}')
@@ -109,9 +112,11 @@ def make_venv(borrow):
         kept = kept and BORROWED.exists() and BORROWED.read_text().strip() == sys.executable
     if kept:
         return
+
     say(f'- .venv of Python {sys.version.split()[0]}, {sys.executable}')
     if subprocess.run([sys.executable, '-m', 'venv', '--clear', str(VENV)]).returncode:
         stop('python -m venv failed; on Debian and Ubuntu it takes: apt install python3-venv')
+
     if borrow:
         folders = site.getsitepackages() + ([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])
         own = Path(query('import sysconfig; print(sysconfig.get_path("purelib"))'))
@@ -168,17 +173,21 @@ def compile_mmcv():
         shutil.rmtree(MMCV / 'unpacked', ignore_errors=True)
         shutil.unpack_archive(str(next(MMCV.glob('*.tar.gz'))), str(MMCV / 'unpacked'))
         next((MMCV / 'unpacked').iterdir()).rename(source)  # there whole or not at all
+
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
     jobs = int(os.environ.get('MAX_JOBS', max(1, min(cores, memory // 2**31))))  # a compiler takes up to 2 GiB
     environment = {'MAX_JOBS': str(jobs)}
     needs_nvcc = 'torch.version.cuda is not None and torch.cuda.is_available() and CUDA_HOME is None'
+
     if query(f'import torch; from torch.utils.cpp_extension import CUDA_HOME; print({needs_nvcc})') == 'True':
         say(NO_NVCC)
         environment['CUDA_VISIBLE_DEVICES'] = ''  # mmcv takes a GPU in sight for nvcc at hand
+
     title = f'compiling onedl-mmcv, {jobs} files at a time: about {max(1, 32 // jobs)} minutes'
     words = 'wheel --verbose --no-deps --no-build-isolation --no-cache-dir'
     pip(title, words, source, '--wheel-dir', MMCV / 'compiled', **environment)
+
     return next((MMCV / 'compiled').glob('*.whl'))
 
 
@@ -198,21 +207,27 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--borrow', action='store_true', help="let .venv see this python's packages, its torch first")
     args = parser.parse_args()
+
     if not (3, 10) <= sys.version_info[:2] <= (3, 13):
         found = f'{sys.executable} is {sys.version.split()[0]}'
         stop(f'Python 3.10 to 3.13 is needed, {found}; name another with make PYTHON=/path/to/python')
+
     started = time.monotonic()
     make_venv(args.borrow)
     write_constraints()
+
     if not (mmcv_fits() or find_mmcv()):
         check_compiler()  # before the downloads, not after them
+
     pip('pip, setuptools, wheel, packaging, ninja', 'install pip setuptools wheel packaging ninja')
     pip('torch', 'install torch')
     pip('onedl-mmengine, opencv', 'install onedl-mmengine opencv-python opencv-python-headless')
+
     if query('import cv2') is None:  # the hosts want both; the one with windows was written last, and there is no libGL
         pip('opencv without windows', 'install --no-deps --force-reinstall opencv-python-headless')
     if not mmcv_fits():
         install_mmcv()
+
     shutil.rmtree(MMCV, ignore_errors=True)
     title = 'onedl-mmdetection, onedl-mmsegmentation, pycocotools, lkdense'
     extras = 'mm,safetensors,onnx,tensorboard,plot,serve,study,completion,docs,test,lint'

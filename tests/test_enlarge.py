@@ -42,18 +42,22 @@ def case(request, randomize_norms):
 def test_the_output_is_unchanged_at_the_start_and_when_merged(case):
     model, count = case
     image = torch.randn(2, 3, 96, 128)
+
     with torch.no_grad():
         before = model(image)
         names = enlarge_kernels(model, 13)
         assert len(names) == count
         assert all(model.get_submodule(name).kernel_size == (13, 13) for name in names)
         after = model(image)
+
         for layer in model.modules():
             if isinstance(layer, EnlargedDepthwise):
                 layer.small.weight.normal_(std=0.01)
+
         trained = model(image)
         merge_branches(model)
         merged = model(image)
+
     assert not any(isinstance(layer, EnlargedDepthwise) for layer in model.modules())
     for a, b, c, d in zip(before, after, trained, merged, strict=True):
         assert (a - b).abs().max() <= 1e-5 * a.abs().max()
@@ -77,11 +81,13 @@ def test_a_checkpoint_from_before_loads(case):
     image = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         expected = model(image)
+
     saved = {key: value.clone() for key, value in model.state_dict().items()}
     enlarge_kernels(model, 13)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_()
+
     model.load_state_dict(saved)
     with torch.no_grad():
         for a, b in zip(model(image), expected, strict=True):
@@ -100,6 +106,7 @@ def test_layers_are_chosen_by_name():
 def test_a_dilated_kernel_becomes_a_dense_one():
     net = nn.Sequential(nn.Conv2d(8, 8, 3, padding=2, groups=8, dilation=2), nn.Conv2d(8, 8, 1))
     before, image = {name: value.clone() for name, value in net.state_dict().items()}, torch.randn(1, 8, 20, 20)
+
     with torch.no_grad():
         expected = net(image)
         assert enlarge_kernels(net, 7) == ['0']
@@ -127,6 +134,7 @@ def test_other_convolutions_stay():
     )
     with pytest.raises(ValueError, match='in this Sequential can be enlarged to 13') as caught:
         enlarge_kernels(net, 13)
+
     found = str(caught.value).partition('there are: ')[2]
     assert (
         found
@@ -134,6 +142,7 @@ def test_other_convolutions_stay():
     )
     with pytest.raises(ValueError, match='there are: 7 with other names'):
         enlarge_kernels(net, {'unheard of': 13})
+
     with pytest.raises(ValueError, match='there are: none'):
         enlarge_kernels(nn.Sequential(nn.Linear(3, 3)), 13)
 

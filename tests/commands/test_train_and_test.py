@@ -144,6 +144,7 @@ def tool(folder: Path, name: str, *args, fails: bool = False, **env) -> subproce
         check=False,
     )
     assert done.returncode == int(fails), f'{done.args}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}'
+
     return done
 
 
@@ -187,9 +188,11 @@ def test_a_killed_training_resumes_exactly(workspace):
     args = command('train.py', *options, *workers, f'work_dir={killed}')
     process = subprocess.Popen(args, cwd=workspace, env=environment(), stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 300
+
     while not (killed / 'iter_4.pth').exists() or 'iter_4' not in last_checkpoint(killed):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
+
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (killed / 'iter_8.pth').exists()
@@ -239,6 +242,7 @@ def test_two_processes_train_and_test_like_one(workspace, free_port):
     assert two.stdout.splitlines()[-1] == one.stdout.splitlines()[-1]
     labels = sorted(path.name for path in (workspace / 'labels_of_one').iterdir())
     assert len(labels) == 2
+
     for name in labels:
         first, second = (workspace / folder / name for folder in ('labels_of_one', 'labels_of_two'))
         assert first.read_bytes() == second.read_bytes()
@@ -323,10 +327,12 @@ def test_whole_checkpoints_of_the_older_frameworks_load(layout, name, workspace)
     cfg = Config.fromfile(workspace / f'{layout}.py')
     cfg.model.backbone = dict(type=found.family.__name__, **found.arguments)
     widths = list(found.family(**found.arguments).out_channels)
+
     if layout == 'ade20k':
         cfg.model.decode_head.in_channels, cfg.model.auxiliary_head.in_channels = widths, widths[2]
     else:
         cfg.model.neck.in_channels = widths
+
     config = workspace / f'{name}.py'
     cfg.dump(config)
     checkpoint = old_checkpoint(config, name, workspace / f'{name}.pth')
@@ -335,8 +341,10 @@ def test_whole_checkpoints_of_the_older_frameworks_load(layout, name, workspace)
     assert 'do not match exactly' not in done.stdout
     expected = torch.load(OFFICIAL.with_name(f'{name}.expected.pt'))
     model = load_model(read_config(config), checkpoint)
+
     for ours, theirs in zip(model.backbone(expected['input']), expected['outs'], strict=True):
         assert (ours - theirs).abs().max() <= 1e-4 * theirs.abs().max()
+
     options = ['train_cfg.max_epochs=1'] if layout == 'coco' else iterations(1)
     done = tool(
         workspace,

@@ -138,7 +138,7 @@ def test_constraints_pin_all_that_the_set_up_reaches():
 
 @pytest.fixture
 def setup_venv(tmp_path, monkeypatch):
-    spec = importlib.util.spec_from_file_location('setup_venv', ROOT / 'tools' / 'setup_venv.py')
+    spec = importlib.util.spec_from_file_location('setup_venv', ROOT / 'dev' / 'setup_venv.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     monkeypatch.setattr(module, 'LOG', tmp_path / 'setup.log')

@@ -122,11 +122,13 @@ def clone(tmp_path_factory) -> Path:
     done = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip('this is no checkout of git')
+
     folder = tmp_path_factory.mktemp('clone')
     for name in filter(None, done.stdout.split('\0')):
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
+
     return folder
 
 
@@ -209,12 +211,15 @@ def test_the_config_of_the_readme_swaps_the_backbone_of_a_stock_one(tmp_path):
     with without_onedl_notice():
         register_all_of('mmseg')
         import mmseg
+
     stock = Path(mmseg.__path__[0], '.mim/configs/upernet/upernet_r50_4xb4-80k_ade20k-512x512.py')
     (tmp_path / 'swapped.py').write_text(f"_base_ = '{stock}'\n{block}")
     cfg = Config.fromfile(tmp_path / 'swapped.py')
     cfg.model.pretrained = None  # of the ResNet that was there
+
     with DefaultScope.overwrite_default_scope('mmseg'):
         model = MODELS.build(cfg.model)
+
     assert isinstance(model.backbone, lkdense.SLaK)
     assert tuple(model.decode_head.in_channels) == model.backbone.out_channels
     assert model.auxiliary_head.in_channels == model.backbone.out_channels[2]
