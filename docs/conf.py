@@ -15,3 +15,5 @@ autodoc_typehints = 'none'
 html_show_copyright = False
 html_show_sphinx = False
 highlight_language = 'none'
+# Dashes stay as they are typed, also in the options that errors name.
+smartquotes = False
