@@ -22,7 +22,10 @@ PACKAGES = ('mmseg', 'mmdet')
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        '--out', metavar='PATH', default='docs/swap_report', help='without ending (default: docs/swap_report)'
+        '--out',
+        metavar='PATH',
+        default='docs/evidence/swap_report',
+        help='without ending (default: docs/evidence/swap_report)',
     )
     parser.add_argument('--backbone', default='slak_pico', help='the one that is put in (default: slak_pico)')
     parser.add_argument('--again', action='store_true', help='begin anew instead of going on')

@@ -1,7 +1,7 @@
 """PyTorch's convolution in the layout that suits it best, and a weight gradient through spectra.
 
 On a CPU PyTorch is fast for large depthwise kernels in the channels-last format, in the default format only for narrow
-ones, and for no weight gradient of a large kernel at all. ``docs/performance.md`` has the figures.
+ones, and for no weight gradient of a large kernel at all. ``docs/evidence/performance.md`` has the figures.
 """
 
 import torch

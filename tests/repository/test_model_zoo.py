@@ -20,7 +20,7 @@ TOLERANCE = 0.02
 
 @pytest.fixture(scope='module')
 def cost():
-    return json.loads((ROOT / 'docs/model_zoo/cost.json').read_text())
+    return json.loads((ROOT / 'docs/reference/model_zoo/cost.json').read_text())
 
 
 @pytest.mark.parametrize('path', zoo.pages(), ids=lambda path: path.name)
