@@ -1,4 +1,4 @@
-"""The tools as a user runs them: the real configs, made small, on small data in the real layouts."""
+"""Training and testing as a user does it: the real configs, made small, on small data in the real layouts."""
 
 import json
 import os
@@ -26,16 +26,16 @@ from lkdense.layers import StripLargeKernel
 from lkdense.models import load_model
 
 ROOT = Path(__file__).parents[2]
-# an official checkpoint of a SLaK that is smaller than any of ours
+# This official checkpoint is of a SLaK that is smaller than any of ours.
 OFFICIAL = ROOT / 'tests/official/slak_51_decomposed.pth'
 PICO = {
     'model.backbone.arch': 'pico',
     'model.decode_head.in_channels': [64, 128, 256, 512],
     'model.auxiliary_head.in_channels': 256,
 }
-# after so little training nothing is detected with confidence, and without detections there is no mAP
+# After so little training nothing is detected with confidence, and without detections there is no mAP.
 DETECT_ANYTHING = {'model.test_cfg.rcnn.score_thr': 1e-4}
-# a layout of data -> a config that reads it, and what turns its backbone into the smallest of its family
+# Layout of data: a config that reads it, and the changes that make its backbone the smallest of its family.
 CONFIGS = {
     'ade20k': ('upernet_slak_pico_ade20k', {}),
     'coco': ('cascade_mask_rcnn_slak_pico_coco', DETECT_ANYTHING),
@@ -48,7 +48,7 @@ HEADLINES = {
     'cascade': r'box AP -?\d\.\d{3}, mask AP -?\d\.\d{3}',
     'faster': r'mAP \d\.\d{3}',
 }
-# what every transform of such a type is changed to, for images of 64x64
+# Type of a part of the config: its changes for images of 64x64.
 SMALL = {
     'RandomResize': dict(scale=(128, 64)),
     'Resize': dict(scale=(128, 64)),
@@ -62,7 +62,7 @@ SMALL = {
 
 @pytest.fixture(scope='session')
 def workspace(tmp_path_factory) -> Path:
-    """A folder to run the tools in: its ``data`` holds all five layouts, where the configs look for them."""
+    """A folder to work in: its ``data`` holds all five layouts, where the configs look for them."""
     folder = tmp_path_factory.mktemp('workspace')
     for layout in CONFIGS:
         write_scenes(layout, folder / 'data', images=10, size=64, seed=0)
@@ -142,7 +142,9 @@ def test_trains_and_tests_on(layout, workspace, trained):
     assert Config.fromfile(work_dir / config).randomness == dict(seed=7, deterministic=True)
     losses = [entry['loss'] for entry in scalars(work_dir) if 'loss' in entry]
     assert losses and all(0 < loss < float('inf') for loss in losses)
-    assert ('float32' in printed) == (layout == 'cityscapes')  # whose config is for mixed precision
+    # The config of Cityscapes is for mixed precision.
+    assert ('float32' in printed) == (layout == 'cityscapes')
+
     assert list(work_dir.glob('*/vis_data/events.out.tfevents.*'))
     best = [path.name for path in work_dir.glob('best_*.pth')]
     assert len(best) == 1
@@ -202,7 +204,7 @@ def test_two_processes_train_and_test_like_one(workspace, free_port):
     work_dir = workspace / 'two_processes'
     options = ['--auto-scale-lr', '--cfg-options', *iterations(8), 'param_scheduler=None']
     run_program(workspace, 'dist_train.sh', 'ade20k.py', 2, '--work-dir', work_dir, *options, PORT=free_port)
-    # 2 processes with 2 images each, where the learning rate is meant for 8 images
+    # Two processes have two images each; the learning rate is meant for 8.
     rates = {entry['lr'] for entry in scalars(work_dir) if 'lr' in entry}
     assert rates == {Config.fromfile(workspace / 'ade20k.py').optim_wrapper.optimizer.lr * 4 / 8}
 
@@ -383,7 +385,7 @@ def test_a_base_that_is_not_there(workspace, tmp_path):
 
 
 @pytest.mark.parametrize('hostile', ['train.py', 'test.py', 'deploy', 'export', 'erf'])
-def test_no_tool_unpickles_unasked(hostile, workspace, tmp_path):
+def test_no_command_unpickles_unasked(hostile, workspace, tmp_path):
     class Command:
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / 'made'),)
@@ -397,7 +399,9 @@ def test_no_tool_unpickles_unasked(hostile, workspace, tmp_path):
     done = run_command(workspace, hostile, *more, fails=True)
     assert 'posix.mkdir' in done.stderr.splitlines()[-1] and '--trust-checkpoint' in done.stderr.splitlines()[-1]
     assert not (tmp_path / 'made').exists()
-    run_command(workspace, hostile, *more, '--trust-checkpoint', fails=True)  # the weights fit nothing
+
+    # It fails again, because the weights fit nothing.
+    run_command(workspace, hostile, *more, '--trust-checkpoint', fails=True)
     assert (tmp_path / 'made').exists()
 
 

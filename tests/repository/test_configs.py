@@ -56,7 +56,7 @@ SWIN_SIZES = {'t': (96, (2, 2, 6, 2)), 's': (96, (2, 2, 18, 2)), 'b': (128, (2, 
 OURS = [f'slak_{s}' for s in 'tsb'] + [f'replknet_{s}' for s in ('31b', '31l', 'xl')]
 OURS += [f'{family}_{s}' for family in ('convnext', 'unireplknet') for s in ('t', 's', 'b', 'l', 'xl')]
 COMPARATORS = ['swin_t', 'swin_s', 'swin_b', 'resnet_50', 'resnet_101']
-# one of each pair of head and data set, where all would take long
+# The last config of each head and data set stands for the others where all would take long.
 EXAMPLES = {(m['head'], m['dataset']): name for name in CONFIGS if (m := NAME.fullmatch(name))}.values()
 
 
@@ -248,15 +248,17 @@ def check_detection_heads(model, pyramid, classes):
 def test_optimizer_and_schedule(name, cfg, model):
     wrapper = dict(cfg.optim_wrapper)
     if not torch.cuda.is_available():
-        wrapper['type'] = 'OptimWrapper'  # AmpOptimWrapper refuses to be built on a CPU
+        # AmpOptimWrapper refuses to be built on a CPU.
+        wrapper['type'] = 'OptimWrapper'
 
     optimizer = build_optim_wrapper(model, wrapper)
     rates = {group['lr'] for group in optimizer.param_groups}
     lr = wrapper['optimizer'].lr
     assert max(rates) == lr
 
-    if 'decay_rate' in (paramwise := wrapper.get('paramwise_cfg', {})):
-        # the authors count 6 layers in the tiny models, 9 in UniRepLKNet's, 12 in the others; one more at the head
+    paramwise = wrapper.get('paramwise_cfg', {})
+    if 'decay_rate' in paramwise:
+        # The authors count 6 layers in the tiny models, 9 in UniRepLKNet's, 12 in the others; the head is one more.
         tiny = 9 if NAME.fullmatch(name)['backbone'] == 'unireplknet' else 6
         layers = tiny if NAME.fullmatch(name)['size'] == 't' else 12
         assert min(rates) == pytest.approx(lr * paramwise.decay_rate ** (layers + 1))
@@ -287,11 +289,12 @@ def test_crop_sizes_agree(cfg):
 
 def test_parts_are_known(cfg, tmp_path):
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
-        # lazy_init: without files, but arguments and transforms are checked
+        # With lazy_init no file is read, but arguments and transforms are checked.
         find(DATASETS, loader.dataset.type)
         find(DATA_SAMPLERS, loader.sampler.type)
         for dataset in leaf_datasets(loader.dataset):
-            if dataset.type == 'PascalVOCDataset':  # looks for its files even then
+            # This one looks for its files even then.
+            if dataset.type == 'PascalVOCDataset':
                 (tmp_path / dataset.data_prefix.img_path).mkdir(exist_ok=True)
                 (tmp_path / dataset.ann_file).parent.mkdir(parents=True, exist_ok=True)
                 (tmp_path / dataset.ann_file).touch()
@@ -311,7 +314,8 @@ def test_parts_are_known(cfg, tmp_path):
 
 def test_test_time_augmentation(cfg):
     if cfg.model.type == 'CascadeRCNN':
-        assert 'tta_model' not in cfg  # mmdetection cannot merge masks
+        # mmdetection cannot merge masks.
+        assert 'tta_model' not in cfg
         return
 
     find(MODELS, cfg.tta_model.type)
