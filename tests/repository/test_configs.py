@@ -66,7 +66,8 @@ def _registered():
         pytest.importorskip(f'{package}.utils').register_all_modules(init_default_scope=False)
 
 
-@pytest.fixture(params=CONFIGS)
+# Tests of one config follow each other, so that its model is built once.
+@pytest.fixture(scope='module', params=CONFIGS)
 def name(request):
     return request.param
 
@@ -78,13 +79,17 @@ def cfg(name):
         yield cfg
 
 
-@pytest.fixture
-def model(cfg, monkeypatch):
-    """The model of a config with uninitialized weights: the largest of them would take seconds to initialize."""
-    for init in dir(torch.nn.init):
-        if init.endswith('_') and not init.startswith('_'):
-            monkeypatch.setattr(torch.nn.init, init, lambda tensor, *args, **kwargs: tensor)
-    return MODELS.build(cfg.model).eval()
+@pytest.fixture(scope='module')
+def model(name):
+    """Return the model of a config on the meta device; to initialize the largest would take seconds."""
+    cfg = deepcopy(load(name))
+
+    with pytest.MonkeyPatch.context() as patch, DefaultScope.overwrite_default_scope(cfg.default_scope):
+        for init in dir(torch.nn.init):
+            if init.endswith('_') and not init.startswith('_'):
+                patch.setattr(torch.nn.init, init, lambda tensor, *args, **kwargs: tensor)
+
+        return MODELS.build(cfg.model).eval().to('meta')
 
 
 @cache
@@ -146,11 +151,11 @@ def base_of(path):
 
 
 def test_of_the_sizes_that_share_their_pieces_only_the_smallest_lists_them():
-    smallest = {}
+    listed_by = {}
     for path in FOLDER.glob('*.py'):
         base, (family, size) = base_of(path), split_name(path)
         if isinstance(base, list) and size != 'pico':
-            other = smallest.setdefault((family, *base), path.stem)
+            other = listed_by.setdefault((family, *base), path.stem)
             assert other == path.stem, f'{path.stem} and {other} list the same pieces; derive the larger one'
 
 
@@ -201,7 +206,6 @@ def test_docstring_tells_the_truth(name, cfg):
 
 
 def test_channels_fit(name, cfg, model):
-    model.to('meta')
     with torch.no_grad():
         features = model.backbone(torch.empty(1, 3, 128, 128, device='meta'))
 

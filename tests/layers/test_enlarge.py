@@ -7,8 +7,8 @@ from torch import nn
 
 from lkdense import ConvNeXt, enlarge_kernels
 from lkdense.config import register_all_of
-from lkdense.enlarge import EnlargedDepthwise
 from lkdense.layers import DepthwiseConv2d, SquareLargeKernel, merge_branches
+from lkdense.layers.enlarge import EnlargedDepthwise
 
 SMALL = dict(depths=(1, 1, 2, 1), dims=(8, 16, 24, 32))
 

@@ -12,19 +12,20 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from .layers import DepthwiseConv2d, KernelSize, dilate_kernel, kernel_pair, pad_kernel
+from .depthwise import DepthwiseConv2d, KernelSize, kernel_pair
+from .reparam import Mergeable, dilate_kernel, pad_kernel
 
 
 class EnlargedDepthwise(DepthwiseConv2d):
     """A depthwise convolution with a larger kernel and a small one beside it: ``[N, C, H, W]`` to the same shape.
 
     It begins as ``conv``, whose kernel lies in the middle of the larger one, with zeros between its taps where it is
-    dilated; the small one begins at zero. It also loads the weights of ``conv``, as a checkpoint of the model before it
-    was enlarged has them.
+    dilated; the small one begins at zero. It also loads the weights of ``conv`` from a checkpoint of the model before
+    it was enlarged.
 
     Args:
         conv: a depthwise convolution of stride 1.
-        kernel_size: of the larger kernel, odd, an int or (height, width), not smaller than what ``conv``'s spans.
+        kernel_size: size of the larger kernel, odd, an int or (height, width), at least what ``conv``'s kernel spans.
         small_kernel: size of the parallel kernel; None for none.
 
     Raises:
@@ -35,14 +36,16 @@ class EnlargedDepthwise(DepthwiseConv2d):
         size = kernel_pair(kernel_size)
         if any(new < old for new, old in zip(size, span(conv))):
             raise ValueError(f'a kernel that spans {span(conv)} cannot be enlarged to {size}')
+
         super().__init__(conv.in_channels, size, bias=conv.bias is not None)
         self.before = (conv.kernel_size, conv.dilation[0])
-        self.small = None
+        self.small: DepthwiseConv2d | None = None
         if small_kernel is not None:
             if max(kernel_pair(small_kernel)) >= min(size):
                 raise ValueError(f'small_kernel must be smaller than the kernel {size}, got {small_kernel}')
             self.small = DepthwiseConv2d(conv.in_channels, small_kernel, bias=False)
             nn.init.zeros_(self.small.weight)
+
         self.to(conv.weight)
         self.register_load_state_dict_pre_hook(_take_smaller_kernel)
         self.load_state_dict(conv.state_dict())
@@ -53,10 +56,11 @@ class EnlargedDepthwise(DepthwiseConv2d):
         return super().forward(x) if self.small is None else super().forward(x) + self.small(x)
 
     def take_smaller_kernel(self, weights: dict[str, Tensor], prefix: str) -> None:
-        """Enlarge, in place, what ``weights`` holds for this layer at ``prefix``, if it is from before or smaller."""
+        """Enlarge, in place, the kernel that ``weights`` has for this layer at ``prefix``, if it is a smaller one."""
         weight = weights.get(f'{prefix}weight')
         if weight is None or weight.shape[2:] == self.weight.shape[2:]:
             return
+
         size, dilation = self.before
         if tuple(weight.shape[2:]) == size:
             weight = dilate_kernel(weight, dilation)
@@ -66,9 +70,9 @@ class EnlargedDepthwise(DepthwiseConv2d):
 
     def merged(self) -> DepthwiseConv2d:
         """Return the one depthwise convolution that equals this layer."""
-        single = DepthwiseConv2d(self.in_channels, self.kernel_size, self.bias is not None, self.backend).to(
-            self.weight
-        )
+        single = DepthwiseConv2d(self.in_channels, self.kernel_size, self.bias is not None, self.backend)
+        single.to(self.weight)
+
         small = 0 if self.small is None else pad_kernel(self.small.weight.detach(), self.kernel_size)
         single.weight.data.copy_(self.weight.detach() + small)
         if self.bias is not None:
@@ -81,48 +85,66 @@ def enlarge_kernels(
 ) -> list[str]:
     """Replace, in place, depthwise convolutions by larger ones that begin with the same output.
 
-    Those of stride 1 are replaced, if no side of theirs is larger, but none inside a layer that has parallel kernels;
-    ``lkdense.layers.merge_branches`` makes single convolutions of them in the end.
+    A convolution is replaced if its stride is 1 and no side of it is larger than the new kernel. Convolutions inside a
+    layer that has parallel kernels stay. In the end, ``lkdense.layers.merge_branches`` makes single convolutions of the
+    new ones.
 
     Args:
         module: any model.
-        sizes: of all new kernels, or one for each regular expression that is found in the name of a layer: the first
-            that is found counts, and a layer for which none is stays as it is.
-        small_kernel: of the kernels beside them; None for none.
+        sizes: the size of all new kernels, or a size for each regular expression that is searched for in the names of
+            the layers. The first expression that matches counts; a layer that none matches stays as it is.
+        small_kernel: the size of the kernels beside them; None for none.
 
     Returns:
         the names of the layers that were replaced.
 
     Raises:
-        ValueError: nothing was there to replace, with what was passed over.
+        ValueError: there was nothing to replace; it says how many layers were passed over and why.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from lkdense import enlarge_kernels
+        >>> net, x = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1, groups=4), nn.ReLU()), torch.randn(1, 4, 9, 9)
+        >>> before = net(x)
+        >>> enlarge_kernels(net, 13)
+        ['0']
+        >>> net[0].kernel_size, torch.allclose(net(x), before, atol=1e-5)
+        ((13, 13), True)
     """
     rules = sizes if isinstance(sizes, Mapping) else {'': sizes}
-    chosen, passed_over = [], Counter()
+    chosen: list[tuple[str, nn.Conv2d, KernelSize]] = []
+    passed_over = Counter()
     for name, layer in _depthwise_layers(module):
         size = next((size for pattern, size in rules.items() if re.search(pattern, name)), None)
-        if obstacle := _obstacle(layer, size):
+        obstacle = _obstacle(layer, size)
+        if size is None or obstacle:
             passed_over[obstacle] += 1
         else:
             chosen.append((name, layer, size))
+
     if not chosen:
-        found = ', '.join(f'{count} {obstacle}' for obstacle, count in passed_over.items()) or 'none'
+        reasons = ', '.join(f'{count} {obstacle}' for obstacle, count in passed_over.items()) or 'none'
         raise ValueError(
-            f'no depthwise convolution in this {type(module).__name__} can be enlarged to {sizes}; there are: {found}'
+            f'no depthwise convolution in this {type(module).__name__} can be enlarged to {sizes}; there are: {reasons}'
         )
+
     for name, layer, size in chosen:
         parent, _, child = name.rpartition('.')
-        setattr(module.get_submodule(parent), child, EnlargedDepthwise(layer, size, small_kernel).train(layer.training))
+        enlarged = EnlargedDepthwise(layer, size, small_kernel).train(layer.training)
+        setattr(module.get_submodule(parent), child, enlarged)
     return [name for name, _, _ in chosen]
 
 
 def span(conv: nn.Conv2d) -> tuple[int, int]:
     """Return (height, width) of what a kernel covers, which is more than its size where it is dilated."""
-    return tuple((size - 1) * dilation + 1 for size, dilation in zip(conv.kernel_size, conv.dilation))
+    height, width = ((size - 1) * dilation + 1 for size, dilation in zip(conv.kernel_size, conv.dilation))
+    return height, width
 
 
 def _depthwise_layers(module: nn.Module, prefix: str = '') -> Iterator[tuple[str, nn.Conv2d]]:
     for name, child in module.named_children():
-        if hasattr(child, 'merged'):
+        if isinstance(child, Mergeable):
             continue
         if isinstance(child, nn.Conv2d) and child.groups == child.in_channels == child.out_channels > 1:
             yield prefix + name, child
@@ -130,7 +152,7 @@ def _depthwise_layers(module: nn.Module, prefix: str = '') -> Iterator[tuple[str
 
 
 def _obstacle(conv: nn.Conv2d, size: KernelSize | None) -> str | None:
-    """What a depthwise convolution is that cannot be replaced by one of ``size``, or None."""
+    """Return, in words that follow a count, why a convolution cannot be replaced by one of ``size``, or None."""
     if size is None:
         return 'with other names'
     if set(conv.stride) != {1}:
@@ -139,6 +161,7 @@ def _obstacle(conv: nn.Conv2d, size: KernelSize | None) -> str | None:
         return 'of even size or with two dilations'
     if conv.padding_mode != 'zeros' or tuple(conv.padding) != tuple(taps // 2 for taps in span(conv)):
         return "with another padding than 'same' by zeros"
+
     sides = list(zip(kernel_pair(size), span(conv)))
     if any(new < old for new, old in sides) or all(new == old for new, old in sides):
         return 'that are as large or larger'

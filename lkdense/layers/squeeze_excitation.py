@@ -4,11 +4,17 @@ from torch import Tensor, nn
 
 
 class SqueezeExcitation(nn.Module):
-    """Weigh each channel by what all channels are on average: ``[N, C, H, W]`` to the same shape.
+    """Weigh each channel by the means of all channels: ``[N, C, H, W]`` to the same shape.
 
     Args:
         channels: C.
         hidden: width between the two pointwise convolutions.
+
+    Example:
+        >>> import torch
+        >>> from lkdense.layers import SqueezeExcitation
+        >>> SqueezeExcitation(8, 2)(torch.randn(1, 8, 4, 4)).shape
+        torch.Size([1, 8, 4, 4])
     """
 
     def __init__(self, channels: int, hidden: int):
