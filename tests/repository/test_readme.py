@@ -241,7 +241,8 @@ def test_the_config_of_the_readme_swaps_the_backbone_of_a_stock_one(tmp_path):
     stock = Path(mmseg.__path__[0], '.mim/configs/upernet/upernet_r50_4xb4-80k_ade20k-512x512.py')
     (tmp_path / 'swapped.py').write_text(f"_base_ = '{stock}'\n{block}")
     cfg = Config.fromfile(tmp_path / 'swapped.py')
-    cfg.model.pretrained = None  # of the ResNet that was there
+    # The ResNet that was there had weights of its own.
+    cfg.model.pretrained = None
 
     with DefaultScope.overwrite_default_scope('mmseg'):
         model = MODELS.build(cfg.model)
