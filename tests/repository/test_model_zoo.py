@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 SPEC = importlib.util.spec_from_file_location('model_zoo', ROOT / 'dev/model_zoo.py')
 zoo = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(zoo)
-# how far a count may be from a published one without a word about it
+# A count may be this far from the published one without a word about it.
 TOLERANCE = 0.02
 
 
@@ -82,7 +82,7 @@ def test_what_was_reached_with_another_recipe_is_said_and_is_no_result_of_the_co
 
     for name, entry in entries.items():
         theirs = entry.get('recipe') == 'own'
-        # as the config's own docstring has it
+        # The config's own docstring says the same.
         told = ' '.join((ROOT / f'configs/{name}.py').read_text().split('"""')[1].split())
         assert f'report {entry["top1"]} % top-1' in told and ('with a recipe of their own' in told) == theirs
         row = zoo.row(name, facts, cost)
