@@ -27,7 +27,7 @@ from lkdense.models import build_model
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / 'docs/reference/model_zoo'
 PAGE, INDEX = ROOT / 'docs/reference/model_zoo.md', ROOT / 'model-index.yml'
-# data set -> title, task and height and width at which its models are counted, as papers do where there are any
+# Data set: its title, its task, and the height and width at which papers count its models, where there are any.
 DATASETS = {
     'ade20k': ('ADE20K', 'Semantic Segmentation', (512, 2048)),
     'cityscapes': ('Cityscapes', 'Semantic Segmentation', (1024, 2048)),
@@ -36,13 +36,13 @@ DATASETS = {
     'voc07': ('Pascal VOC 2007', 'Object Detection', (800, 1280)),
     'in1k': ('ImageNet-1K', 'Image Classification', (224, 224)),
 }
-# the models of these differ from those of ADE20K in the classes alone, or are the backbones of those
+# The models of these data sets differ from those of ADE20K in the classes alone, or are the backbones of those.
 NOT_TIMED = ('cityscapes', 'voc12', 'in1k')
 TIMED_AT = (512, 512)
 CLASSIFIED_AT = (224, 224)
 CLASSES = 1000
 SPARSITY = 0.4
-# family -> its name, and title and number on arXiv of its paper
+# Family: its name, and the title and arXiv number of its paper.
 PAPERS = {
     'convnext': ('ConvNeXt', 'A ConvNet for the 2020s', '2201.03545'),
     'slak': ('SLaK', 'More ConvNets in the 2020s: Scaling up Kernels Beyond 51x51 using Sparsity', '2207.03620'),
@@ -56,13 +56,18 @@ PAPERS = {
     'swin': ('Swin', 'Swin Transformer: Hierarchical Vision Transformer using Shifted Windows', '2103.14030'),
     'resnet': ('ResNet', 'Deep Residual Learning for Image Recognition', '1512.03385'),
 }
-# metric as `mim` calls it, key of published.yml, and task where it is not the data set's
+# Metric as `mim` calls it, its key in published.yml, and its task where that is not the data set's.
 METRICS = (
     ('mIoU', 'mIoU', None),
     ('box AP', 'box', None),
     ('mask AP', 'mask', 'Instance Segmentation'),
     ('Top 1 Accuracy', 'top1', None),
 )
+# The columns of a row: what a model costs, and what others have published.
+COSTS = ('config', 'parameters', 'GMAC at', 'seconds', 'MiB')
+RESULTS = ('config', 'published', 'published cost', 'from weights', 'source')
+NOTHING = 'nothing'
+COMPARED = ('model', 'form', 'M', 'published', '', 'GMAC', 'published', '')
 INTRO = """# Model zoo: what every config costs, and what others published
 
 <!-- written by dev/model_zoo.py from configs/ and from published.yml and cost.json in docs/reference/model_zoo/ -->
@@ -110,7 +115,7 @@ def measure(only: str) -> None:
 
     for name in configs():
         if only in name:
-            # what the models before have left behind in memory would hide what this one needs
+            # Memory that the models before have left behind would hide what this one needs.
             with multiprocessing.get_context('spawn').Pool(1) as pool:
                 cost['models'][name] = pool.apply(cost_of_model, (name,))
             print(name, cost['models'][name], flush=True)
@@ -208,13 +213,6 @@ def compared_table(facts: dict, cost: dict) -> list[str]:
     reasons = [f'- {name}: {reason}' for name, *_, reason in rows if reason]
 
     return [*table(COMPARED, [row[:-1] for row in rows]), '', 'What is behind the deviations:', '', *reasons]
-
-
-# The columns of a row: what a model costs, and what others have published.
-COSTS = ('config', 'parameters', 'GMAC at', 'seconds', 'MiB')
-RESULTS = ('config', 'published', 'published cost', 'from weights', 'source')
-NOTHING = 'nothing'
-COMPARED = ('model', 'form', 'M', 'published', '', 'GMAC', 'published', '')
 
 
 def row(name: str, facts: dict, cost: dict) -> tuple[str, ...]:
@@ -324,7 +322,7 @@ def indexed(name: str, theirs: dict, ours: dict) -> dict:
     entry['In Collection'] = PAPERS[family_of(name)][0]
     results = []
 
-    # a result of another recipe is none of this config's
+    # A result of another recipe is no result of this config.
     for metric, key, of_task in METRICS if 'recipe' not in theirs else ():
         if key in theirs:
             results.append((of_task or task, {metric: theirs[key]}))

@@ -50,7 +50,7 @@ def main() -> None:
             writer.writerow(Row._fields)
 
         for package in PACKAGES:
-            # some configs name others by their path from here
+            # Some configs name others by their path from this folder.
             os.chdir(shipped(package)[0].parent)
             started = time.process_time()
             for row in survey(package, args.backbone, rows):

@@ -99,6 +99,7 @@ IN_SENTENCES = {
     'make demo': 'make -n demo',
     'make bench': 'make -n bench',
     'make study': 'make -n study',
+    'make check': 'make -n check',
     'make test': 'make -n test',
     'make docs': 'make -n docs',
 }
