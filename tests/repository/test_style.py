@@ -1,7 +1,7 @@
 """The style that ruff cannot check, read from the syntax tree.
 
-``python tests/repository/test_style.py [FILE ...]`` lists the offences, by default those of the whole repository. It needs
-the standard library only, so it can run before a commit without an environment.
+``python tests/repository/test_style.py [FILE ...]`` lists the offences, by default those of the whole repository.
+It needs the standard library only, so it can run before a commit without an environment.
 """
 
 import ast
