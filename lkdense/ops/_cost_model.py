@@ -2,8 +2,8 @@
 
 On a CPU the unit of cost is a tap: what one tap of a direct convolution in channels-last costs for one pixel. The costs
 were read off the shapes of the benchmark on two cores with AVX-512, one and two threads alike (`docs/performance.md`).
-A direct convolution costs its taps and the conversions that it needs. A product of spectra costs the same for each pixel
-of the padded image, whatever the kernel. On a GPU the rule is an estimate that nobody has measured.
+A direct convolution costs its taps and the conversions that it needs. A product of spectra costs the same for each
+pixel of the padded image, whatever the kernel. On a GPU the rule is an estimate that nobody has measured.
 """
 
 from collections.abc import Sequence

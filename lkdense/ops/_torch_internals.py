@@ -48,9 +48,9 @@ def has_onednn_linear() -> bool:
 
 
 def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Return ``x @ weight.T + bias`` for ``x`` ``[P, C]``, ``weight`` ``[D, C]`` and ``bias`` ``[D]``, without autograd.
+    """Return ``x @ weight.T + bias`` for ``x`` ``[P, C]``, ``weight`` ``[D, C]`` and ``bias`` ``[D]``.
 
-    Ask :func:`has_onednn_linear` first.
+    It has no gradient. Ask :func:`has_onednn_linear` first.
     """
     # The operator does not look at the strides of the bias.
     bias = None if bias is None else bias.contiguous()
