@@ -24,9 +24,25 @@ def is_transformed() -> bool:
         return False
 
     try:
-        return torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0
+        # PyTorch's own stubs leave `_functorch` out.
+        stack = torch._C._functorch.peek_interpreter_stack()  # pyright: ignore[reportAttributeAccessIssue]
+        return stack is not None or forward_ad._current_level >= 0
     except AttributeError:
         return True
+
+
+def is_recorded() -> bool:
+    """Return whether a compiler or ``torch.jit.trace`` records the calls.
+
+    ``torch.jit`` is deprecated and does not export this function by name. Where it is gone nothing records with it.
+    """
+    if torch.compiler.is_compiling():
+        return True
+
+    try:
+        return torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+    except AttributeError:
+        return False
 
 
 @cache

@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from lkdense.ops import BACKENDS, _fft, chosen_backend, depthwise, depthwise_conv2d, refusals, strips_conv2d
 
 SHAPES = {  # N, C, H, W, kh, kw
-    'square': (2, 3, 33, 47, 31, 31),
+    'square': (2, 2, 33, 40, 19, 19),
     'vertical_strip': (1, 3, 64, 20, 51, 5),
     'horizontal_strip': (1, 3, 20, 64, 5, 51),
     'kernel_over_image': (1, 4, 7, 9, 13, 13),
-    'kernel_far_over_image': (1, 2, 6, 5, 51, 51),
+    'kernel_far_over_image': (1, 2, 6, 5, 31, 31),
     'one_beyond_the_default_format': (1, 2, 20, 30, 15, 13),
     'pointwise': (2, 3, 5, 6, 1, 1),
 }

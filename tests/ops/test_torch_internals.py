@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from torch import nn
 from torch.autograd import forward_ad
 
-from lkdense.layers import GELU, SquareLargeKernel
+from lkdense.layers import GELU, SquareLargeKernel, reparam
 from lkdense.ops import _torch_internals, chosen_backend, depthwise_conv2d, linear, strips_conv2d
-from lkdense.ops._torch_internals import gelu_, has_hooks, has_onednn_linear, is_transformed
+from lkdense.ops._torch_internals import gelu_, has_hooks, has_onednn_linear, is_recorded, is_transformed
 
 
 class WithoutHookLists(nn.ReLU):
@@ -115,10 +115,17 @@ def test_hooks_are_noticed_at_any_depth():
 
 def test_modules_without_lists_of_hooks_count_as_hooked():
     assert has_hooks(nn.Sequential(WithoutHookLists()))
-    layer, x = SquareLargeKernel(2, 7, 3), torch.randn(1, 2, 16, 16)
-    layer.small = nn.Sequential(layer.small, WithoutHookLists())
-    layer.eval()
-    expected = layer.add_up(x)
+
+
+def test_without_lists_of_hooks_no_layer_is_merged_on_the_fly(monkeypatch):
+    layer, x = SquareLargeKernel(2, 7, 3).eval(), torch.randn(1, 2, 16, 16)
+    expected = layer(x)
+    monkeypatch.setattr(reparam, 'has_hooks', lambda _: has_hooks(WithoutHookLists()))
     with torch.no_grad():
         torch.testing.assert_close(layer(x), expected)
     assert layer._cache is None
+
+
+def test_without_torch_jit_nothing_is_recorded(monkeypatch):
+    monkeypatch.delattr(torch.jit, 'is_tracing')
+    assert not is_recorded()
