@@ -1,4 +1,4 @@
-"""A plain convolution on a GPU to measure against: in Triton, a multiply-add for each tap and pixel, no tensor cores."""
+"""A plain convolution on a GPU, in Triton, to measure against: a multiply-add for each tap and pixel."""
 
 import torch
 import triton

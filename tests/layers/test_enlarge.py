@@ -2,32 +2,37 @@
 
 import pytest
 import torch
-from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from lkdense import ConvNeXt, enlarge_kernels
-from lkdense.launch import register_all_of
+import lkdense
+from lkdense import enlarge_kernels
 from lkdense.layers import DepthwiseConv2d, SquareLargeKernel, merge_branches
 from lkdense.layers.enlarge import EnlargedDepthwise
 
 SMALL = dict(depths=(1, 1, 2, 1), dims=(8, 16, 24, 32))
 
 
-def convnext():
-    return ConvNeXt(SMALL)
+def build_convnext():
+    pytest.importorskip('mmengine')
+    return lkdense.ConvNeXt(SMALL)
 
 
-def build_of_host(config):
-    register_all_of('mmseg' if config.pop('scope') == 'mmseg' else 'mmdet')
-    with DefaultScope.overwrite_default_scope('mmseg' if config['type'] == 'MobileNetV2' else 'mmdet'):
+def build_of_host(scope, **config):
+    pytest.importorskip(f'{scope}.utils')
+    from mmengine.registry import MODELS, DefaultScope
+
+    from lkdense.launch import register_all_of
+
+    register_all_of(scope)
+    with DefaultScope.overwrite_default_scope(scope):
         return MODELS.build(config)
 
 
 MODELS_TO_ENLARGE = {
-    'our ConvNeXt': (convnext, 5),
-    "mmseg's MobileNetV2": (lambda: build_of_host(dict(scope='mmseg', type='MobileNetV2', widen_factor=0.5)), 13),
+    'our ConvNeXt': (build_convnext, 5),
+    "mmseg's MobileNetV2": (lambda: build_of_host('mmseg', type='MobileNetV2', widen_factor=0.5), 13),
     "mmdet's CSPNeXt": (
-        lambda: build_of_host(dict(scope='mmdet', type='CSPNeXt', deepen_factor=0.33, widen_factor=0.25)),
+        lambda: build_of_host('mmdet', type='CSPNeXt', deepen_factor=0.33, widen_factor=0.25),
         6,
     ),
 }
@@ -35,7 +40,6 @@ MODELS_TO_ENLARGE = {
 
 @pytest.fixture(params=MODELS_TO_ENLARGE)
 def case(request, randomize_norms):
-    pytest.importorskip('mmdet.utils')
     build, count = MODELS_TO_ENLARGE[request.param]
     model = randomize_norms(build())
     model.eval()
@@ -95,7 +99,7 @@ def test_a_checkpoint_from_before_loads(case):
 
 
 def test_layers_are_chosen_by_name():
-    model = convnext()
+    model = build_convnext()
     names = enlarge_kernels(model, {r'stages\.3': 31, r'stages\.2\.1': (9, 7)}, small_kernel=None)
     assert names == ['stages.2.1.depthwise', 'stages.3.0.depthwise']
     assert model.stages[2][1].depthwise.weight.shape == (24, 1, 9, 7)

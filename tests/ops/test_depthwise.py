@@ -40,6 +40,13 @@ def output_and_grads(backend, dtype, *leaves):
     return dict(zip(('y', 'dx', 'dweight', 'dbias'), (y, *grads)))
 
 
+def assert_errors_are_small(truth, eager, ours, label=''):
+    """Check that ours errs at most twice as much as eager in the same dtype; the truth is eager in float64."""
+    for name, exact in truth.items():
+        allowed = 2 * (eager[name] - exact).abs().max() + 1e-6 * exact.abs().max()
+        assert (ours[name] - exact).abs().max() <= allowed, f'{name} {label}'
+
+
 def skip_if_refused(backend, x, weight):
     if reason := BACKENDS[backend].refusal(x, weight):
         pytest.skip(reason)
@@ -70,9 +77,7 @@ def test_error_is_at_most_twice_that_of_eager(backend, shape, dtype, device):
     skip_if_refused(backend, *leaves[:2])
     truth = output_and_grads('eager', torch.float64, *leaves)
     eager, ours = (output_and_grads(name, dtype, *leaves) for name in ('eager', backend))
-    for name, exact in truth.items():
-        allowed = 2 * (eager[name] - exact).abs().max() + 1e-6 * exact.abs().max()
-        assert (ours[name] - exact).abs().max() <= allowed, name
+    assert_errors_are_small(truth, eager, ours)
 
 
 @pytest.mark.parametrize('backend', BACKENDS)
@@ -140,8 +145,8 @@ def lay_out(x, layout):
     return empty.copy_(x)
 
 
-# In the interpreter Triton takes seconds for a large kernel.
 CASES_PER_SEED = 30
+# In the interpreter Triton takes seconds for a large kernel.
 SLOW_ON_CPU = () if torch.cuda.is_available() else pytest.mark.slow
 
 
@@ -159,10 +164,7 @@ def test_random_cases_against_float64(backend, seed, device):
         truth = output_and_grads('eager', torch.float64, x, weight, bias)
         eager = output_and_grads('eager', dtype, x, weight, bias)
         ours = output_and_grads(backend, dtype, lay_out(x, layout), weight, bias)
-
-        for name, exact in truth.items():
-            allowed = 2 * (eager[name] - exact).abs().max() + 1e-6 * exact.abs().max()
-            assert (ours[name] - exact).abs().max() <= allowed, (shape, layout, dtype, name)
+        assert_errors_are_small(truth, eager, ours, label=f'{shape} {layout} {dtype}')
 
 
 @pytest.mark.parametrize('backend', BACKENDS)
