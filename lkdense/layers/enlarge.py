@@ -70,13 +70,14 @@ class EnlargedDepthwise(DepthwiseConv2d):
 
     def merged(self) -> DepthwiseConv2d:
         """Return the one depthwise convolution that equals this layer."""
-        single = DepthwiseConv2d(self.in_channels, self.kernel_size, self.bias is not None, self.backend)
-        single.to(self.weight)
-
-        small = 0 if self.small is None else pad_kernel(self.small.weight.detach(), self.kernel_size)
-        single.weight.data.copy_(self.weight.detach() + small)
+        weights = {'weight': self.weight.detach()}
+        if self.small is not None:
+            weights['weight'] = self.weight.detach() + pad_kernel(self.small.weight.detach(), self.kernel_size)
         if self.bias is not None:
-            single.bias.data.copy_(self.bias.detach())
+            weights['bias'] = self.bias.detach()
+
+        single = DepthwiseConv2d(self.in_channels, self.kernel_size, self.bias is not None, self.backend)
+        single.to(self.weight).load_state_dict(weights)
         return single
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from .pointwise import PointwiseLinear
+from .reparam import running_statistics
 
 EPS = 1e-6
 
@@ -41,7 +42,7 @@ class GRNProjection(nn.Module):
         """Normalize by the strength of each channel over the image, then project."""
         strength = torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True)
         x = x * (1 + self.gamma * (strength / (strength.mean(-1, keepdim=True) + EPS)))
-        if self.norm is None:
+        if self.norm is None or self.beta is None:
             return self.linear(x)
 
         projected = self.linear(x + self.beta).permute(0, 3, 1, 2)
@@ -49,11 +50,12 @@ class GRNProjection(nn.Module):
 
     def merged(self) -> 'GRNProjection':
         """Return the deployed form, which equals this layer in eval mode."""
-        if self.norm is None:
+        if self.norm is None or self.beta is None:
             return self
 
-        scale = self.norm.weight / torch.sqrt(self.norm.running_var + self.norm.eps)
-        shift = self.linear.weight @ self.beta.flatten() - self.norm.running_mean
+        mean, variance = running_statistics(self.norm)
+        scale = self.norm.weight / torch.sqrt(variance + self.norm.eps)
+        shift = self.linear.weight @ self.beta.flatten() - mean
 
         merged = GRNProjection(self.linear.in_features, self.linear.out_features, deploy=True).to(self.gamma)
         merged.gamma.data.copy_(self.gamma)

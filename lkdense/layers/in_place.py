@@ -10,7 +10,7 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor, nn
 
-from ..ops._torch_internals import gelu_, has_hooks, is_transformed
+from ..ops._torch_internals import gelu_, has_hooks, is_recorded, is_transformed
 
 __all__ = ['GELU', 'forbid_overwriting', 'has_hooks', 'is_transformed', 'may_overwrite', 'normalize']
 
@@ -19,7 +19,7 @@ _allowed = ContextVar('allowed', default=True)
 
 def may_overwrite(x: Tensor) -> bool:
     """Return whether a map that has just been computed on a CPU may be overwritten: no gradient is going to need it."""
-    if torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing() or is_transformed():
+    if torch.is_grad_enabled() or is_recorded() or is_transformed():
         return False
 
     # Fake tensors and their like are instances of subclasses.
@@ -41,8 +41,12 @@ def normalize(x: Tensor, norm: nn.BatchNorm2d | nn.SyncBatchNorm) -> Tensor:
     if norm.training or not may_overwrite(x) or x.dtype != norm.weight.dtype:
         return norm(x)
 
-    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-    shift = norm.bias - norm.running_mean * scale
+    mean, variance = norm.running_mean, norm.running_var
+    if mean is None or variance is None:
+        return norm(x)
+
+    scale = norm.weight * torch.rsqrt(variance + norm.eps)
+    shift = norm.bias - mean * scale
     return torch.addcmul(shift.view(-1, 1, 1), x, scale.view(-1, 1, 1), out=x)
 
 

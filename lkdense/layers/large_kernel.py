@@ -5,12 +5,14 @@
 "UniRepLKNet: A Universal Perception Large-Kernel ConvNet ...", CVPR 2024, https://arxiv.org/abs/2311.15599
 """
 
+from typing import cast
+
 from torch import Tensor, nn
 
 from ..ops import strips_conv2d
 from .conv_norm import ConvNorm
 from .depthwise import DepthwiseConv2d, KernelSize, kernel_pair
-from .reparam import Branches, add_kernel
+from .reparam import Branches, add_biases, add_kernel
 
 # For each size of a large kernel: (size, dilation) of the kernels beside it, as UniRepLKNet's authors chose them.
 DILATED = {
@@ -27,6 +29,11 @@ DILATED = {
 def depthwise_norm(channels: int, kernel_size: KernelSize) -> ConvNorm:
     """Return a depthwise convolution followed by batch normalization."""
     return ConvNorm(DepthwiseConv2d(channels, kernel_size, bias=False))
+
+
+def merge_depthwise_norm(branch: ConvNorm) -> DepthwiseConv2d:
+    """Return what a branch that :func:`depthwise_norm` made merges into, which is of the class of its convolution."""
+    return cast(DepthwiseConv2d, branch.merged())
 
 
 class SquareLargeKernel(Branches):
@@ -51,7 +58,7 @@ class SquareLargeKernel(Branches):
     def __init__(self, channels: int, kernel_size: KernelSize, small_kernel: int | None):
         super().__init__()
         self.large = depthwise_norm(channels, kernel_size)
-        self.small = _small_branch(channels, kernel_size, small_kernel)
+        self.small = None if small_kernel is None else _small_branch(channels, kernel_size, small_kernel)
 
     def add_up(self, x: Tensor) -> Tensor:
         """Add up the branches."""
@@ -59,7 +66,7 @@ class SquareLargeKernel(Branches):
 
     def merged(self) -> DepthwiseConv2d:
         """Return the one depthwise convolution that equals this layer in eval mode."""
-        large = self.large.merged()
+        large = merge_depthwise_norm(self.large)
         return large if self.small is None else add_kernel(large, self.small.merged())
 
 
@@ -98,7 +105,8 @@ class StripLargeKernel(Branches):
 
     def merged(self) -> 'StripPair':
         """Return two strips that equal this layer in eval mode; norms and small kernel are folded into them."""
-        return StripPair(add_kernel(self.vertical.merged(), self.small.merged()), self.horizontal.merged())
+        vertical = add_kernel(merge_depthwise_norm(self.vertical), self.small.merged())
+        return StripPair(vertical, merge_depthwise_norm(self.horizontal))
 
 
 class StripPair(nn.Module):
@@ -108,8 +116,8 @@ class StripPair(nn.Module):
     where products of spectra are cheaper, the sum is formed when it runs.
 
     Args:
-        vertical: a K x N convolution with a bias.
-        horizontal: an N x K convolution with a bias.
+        vertical: a K x N convolution.
+        horizontal: an N x K convolution.
 
     Example:
         >>> import torch
@@ -125,14 +133,14 @@ class StripPair(nn.Module):
         self.horizontal = horizontal
 
     @property
-    def fused_weights(self) -> list[nn.Parameter]:
+    def fused_weights(self) -> list[Tensor]:
         """The weights that this layer uses itself, without calling the layers they belong to; counters ask for them."""
         return [self.vertical.weight, self.horizontal.weight]
 
     def forward(self, x: Tensor) -> Tensor:
         """Add up the strips."""
         vertical, horizontal = self.vertical, self.horizontal
-        bias = vertical.bias + horizontal.bias
+        bias = add_biases(vertical, horizontal)
         return strips_conv2d(x, vertical.weight, horizontal.weight, bias, backend=vertical.backend)
 
 
@@ -171,9 +179,9 @@ class DilatedLargeKernel(Branches):
 
     def merged(self) -> DepthwiseConv2d:
         """Return the one depthwise convolution that equals this layer in eval mode."""
-        total = self.large.merged()
+        total = merge_depthwise_norm(self.large)
         for branch in self.dilated.values():
-            total = add_kernel(total, branch.merged())
+            total = add_kernel(total, cast(ConvNorm, branch).merged())
         return total
 
 
@@ -182,9 +190,7 @@ def _dilated_conv(channels: int, size: int, dilation: int) -> nn.Conv2d:
     return nn.Conv2d(channels, channels, size, padding=padding, dilation=dilation, groups=channels, bias=False)
 
 
-def _small_branch(channels: int, kernel_size: KernelSize, small_kernel: int | None) -> ConvNorm | None:
-    if small_kernel is None:
-        return None
+def _small_branch(channels: int, kernel_size: KernelSize, small_kernel: int) -> ConvNorm:
     if max(kernel_pair(small_kernel)) >= min(kernel_pair(kernel_size)):
         raise ValueError(f'small_kernel must be smaller than the kernel {kernel_size}, got {small_kernel}')
     return depthwise_norm(channels, small_kernel)

@@ -5,7 +5,8 @@ A layer that can be merged is :class:`Mergeable`.
 """
 
 import copy
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,9 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from .in_place import forbid_overwriting, has_hooks, may_overwrite
+
+BatchNorm = nn.BatchNorm2d | nn.SyncBatchNorm
+Conv = TypeVar('Conv', bound=nn.Conv2d)
 
 
 @runtime_checkable
@@ -31,10 +35,22 @@ class Mergeable(Protocol):
         ...
 
 
-def fuse_conv_norm(conv: nn.Conv2d, norm: nn.BatchNorm2d | nn.SyncBatchNorm) -> nn.Conv2d:
+def running_statistics(norm: BatchNorm) -> tuple[Tensor, Tensor]:
+    """Return the running mean and variance of a norm.
+
+    Raises:
+        ValueError: the norm keeps none, so that it normalizes each batch by its own and cannot be merged.
+    """
+    if norm.running_mean is None or norm.running_var is None:
+        raise ValueError('a norm must have running statistics to be merged, got one with track_running_stats=False')
+    return norm.running_mean, norm.running_var
+
+
+def fuse_conv_norm(conv: Conv, norm: BatchNorm) -> Conv:
     """Return a convolution, of ``conv``'s class and with a bias, that equals ``norm(conv(x))`` in eval mode."""
-    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-    bias = -norm.running_mean if conv.bias is None else conv.bias - norm.running_mean
+    mean, variance = running_statistics(norm)
+    scale = norm.weight / torch.sqrt(variance + norm.eps)
+    bias = -mean if conv.bias is None else conv.bias - mean
 
     fused = copy.deepcopy(conv)
     fused.weight = nn.Parameter((conv.weight * scale.view(-1, 1, 1, 1)).detach())
@@ -42,7 +58,7 @@ def fuse_conv_norm(conv: nn.Conv2d, norm: nn.BatchNorm2d | nn.SyncBatchNorm) -> 
     return fused
 
 
-def pad_kernel(weight: Tensor, size: tuple[int, int]) -> Tensor:
+def pad_kernel(weight: Tensor, size: Sequence[int]) -> Tensor:
     """Pad ``weight`` ``[O, I, kh, kw]`` with zeros to (height, width) ``size``, keeping its centre.
 
     Raises:
@@ -77,12 +93,20 @@ def dilate_kernel(weight: Tensor, dilation: int) -> Tensor:
     return dense
 
 
-def add_kernel(conv: nn.Conv2d, other: nn.Conv2d) -> nn.Conv2d:
+def add_biases(conv: nn.Conv2d, other: nn.Conv2d) -> Tensor | None:
+    """Return the bias of the sum of two convolutions, None where neither has one."""
+    if conv.bias is None or other.bias is None:
+        return other.bias if conv.bias is None else conv.bias
+    return conv.bias + other.bias
+
+
+def add_kernel(conv: Conv, other: nn.Conv2d) -> Conv:
     """Return ``conv`` with the smaller or dilated, centred kernel of ``other`` added: their sum as one convolution."""
     total = copy.deepcopy(conv)
     dense = dilate_kernel(other.weight, other.dilation[0])
     total.weight = nn.Parameter((conv.weight + pad_kernel(dense, conv.weight.shape[2:])).detach())
-    total.bias = nn.Parameter((conv.bias + other.bias).detach())
+    bias = add_biases(conv, other)
+    total.bias = None if bias is None else nn.Parameter(bias.detach())
     return total
 
 
@@ -120,6 +144,9 @@ class Branches(nn.Module):
         ...     torch.allclose(layer(x), layer.add_up(x))
         True
     """
+
+    # A subclass has it if a norm comes after it, see ConvNorm.
+    out_channels: int
 
     def __init__(self):
         super().__init__()

@@ -1,9 +1,14 @@
 """The gradients of a depthwise convolution, written once for all backends that have an operator of their own."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from torch import Tensor
-from torch.library import CustomOpDef
+
+if TYPE_CHECKING:
+    from torch._library.custom_ops import CustomOpDef
 
 
 def register_gradients(conv: CustomOpDef, weight_gradient: Callable[[Tensor, Tensor, int, int], Tensor]) -> None:

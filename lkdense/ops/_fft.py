@@ -249,14 +249,14 @@ def _cached_factors(
     if cached is not None and cached.settings == settings and all(map(torch.equal, cached.weights, weights)):
         return cached.factors
 
-    # Slice by slice, because padded kernels of all channels at once would need more memory than anything else in a
-    # whole network.
-    factors = None
+    # The spectrum of real numbers is symmetric, so half of its columns are enough.
+    size = (len(weights[0]), period[0], period[1] // 2 + 1)
+    dtype = torch.promote_types(weights[0].dtype, torch.float32).to_complex()
+    factors = torch.empty(size, dtype=dtype, device=weights[0].device)
+    # Padded kernels of all channels at once would need more memory than anything else in a whole network, so this goes
+    # slice by slice.
     for channels in slices:
-        part = _factors([centre.detach()[channels] for centre in centres], kernel, period)
-        if factors is None:
-            factors = part.new_empty(len(weights[0]), *part.shape[1:])
-        factors[channels] = part
+        factors[channels] = _factors([centre.detach()[channels] for centre in centres], kernel, period)
 
     copies = [weight.detach().clone() for weight in weights]
     _cache[weights[0]] = CachedFactors(settings, copies, factors)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import _torch_internals
-from ._torch_internals import has_onednn_linear, is_transformed
+from ._torch_internals import has_onednn_linear, is_recorded, is_transformed
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -23,6 +23,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     Example:
         >>> import torch
+        >>> from lkdense.ops import linear
         >>> linear(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0]]), torch.tensor([0.5]))
         tensor([[11.5000]])
     """
@@ -37,7 +38,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def _suits_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     # A compiler makes this replacement by itself, an exporter does not know the operator, and autocast changes the
     # dtype.
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.is_autocast_enabled('cpu') or is_transformed():
+    if is_recorded() or torch.is_autocast_enabled('cpu') or is_transformed():
         return False
 
     tensors = (x, weight) if bias is None else (x, weight, bias)

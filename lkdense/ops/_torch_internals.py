@@ -24,9 +24,25 @@ def is_transformed() -> bool:
         return False
 
     try:
-        return torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0
+        # PyTorch's own stubs leave `_functorch` out.
+        stack = torch._C._functorch.peek_interpreter_stack()  # pyright: ignore[reportAttributeAccessIssue]
+        return stack is not None or forward_ad._current_level >= 0
     except AttributeError:
         return True
+
+
+def is_recorded() -> bool:
+    """Return whether a compiler or ``torch.jit.trace`` records the calls.
+
+    ``torch.jit`` is deprecated and does not export this function by name. Where it is gone nothing records with it.
+    """
+    if torch.compiler.is_compiling():
+        return True
+
+    try:
+        return torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+    except AttributeError:
+        return False
 
 
 @cache
@@ -48,9 +64,9 @@ def has_onednn_linear() -> bool:
 
 
 def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Return ``x @ weight.T + bias`` for ``x`` ``[P, C]``, ``weight`` ``[D, C]`` and ``bias`` ``[D]``, without autograd.
+    """Return ``x @ weight.T + bias`` for ``x`` ``[P, C]``, ``weight`` ``[D, C]`` and ``bias`` ``[D]``.
 
-    Ask :func:`has_onednn_linear` first.
+    It has no gradient. Ask :func:`has_onednn_linear` first.
     """
     # The operator does not look at the strides of the bias.
     bias = None if bias is None else bias.contiguous()

@@ -10,6 +10,7 @@ products. Sums are in float32; products of float32 are not rounded to TF32.
 import inspect
 import math
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +22,8 @@ try:
     import triton
     import triton.language as tl
 except ImportError as error:
-    triton, MISSING = None, f'triton cannot be imported: {error}'
+    triton: Any = None
+    MISSING = f'triton cannot be imported: {error}'
 
 # Tensor cores take bfloat16 from this compute capability on.
 LEAST_CAPABILITY = (8, 0)
