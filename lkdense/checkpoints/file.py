@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ TRUST_OPTION = '--trust-checkpoint'
 TENSORS_ONLY, ANYTHING = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 
 # Dotted names of what checkpoints may hold beside tensors, and the objects as `add_safe_globals` takes them.
-ALLOWED = {}
+ALLOWED: dict[str, Any] = {}
 
 
 class CheckpointError(UserError, ValueError):
@@ -53,7 +54,9 @@ for plain in (argparse.Namespace, np.ndarray, np.dtype):
     allow(plain)
 for dtype in ('float64', 'float32', 'int64', 'int32', 'uint8', 'bool'):
     allow(type(np.dtype(dtype)))
-for rebuild in (np.zeros(1).__reduce__()[0], np.float64(0).__reduce__()[0]):
+for array in (np.zeros(1), np.float64(0)):
+    # This function rebuilds an array or a number from its bytes.
+    rebuild: Any = array.__reduce__()[0]
     # NumPy 1 pickles by the first of these names, NumPy 2 by the second.
     for core in ('core', '_core'):
         allow(rebuild, f'numpy.{core}.multiarray.{rebuild.__name__}')
@@ -122,7 +125,7 @@ def tensors_only() -> Iterator[None]:
         return
 
     # MMEngine takes its own entries off torch's list when it is done, and ours with them: so they are added each time.
-    add_safe_globals(ALLOWED.values())
+    add_safe_globals(list(ALLOWED.values()))
     before = os.environ.get(TENSORS_ONLY)
     os.environ[TENSORS_ONLY] = '1'
 
@@ -190,7 +193,7 @@ def _is_plain(name: str) -> bool:
     return name in ALLOWED or name.startswith(('torch.', 'collections.', '_codecs.'))
 
 
-def _opcodes(path: str | Path) -> Iterator[tuple[pickletools.OpcodeInfo, object]]:
+def _opcodes(path: str | Path) -> Iterator[tuple[pickletools.OpcodeInfo, Any]]:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             pickles = [name for name in archive.namelist() if name.endswith('.pkl')]

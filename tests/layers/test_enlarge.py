@@ -21,7 +21,7 @@ def build_of_host(scope, **config):
     pytest.importorskip(f'{scope}.utils')
     from mmengine.registry import MODELS, DefaultScope
 
-    from lkdense.launch import register_all_of
+    from lkdense.config import register_all_of
 
     register_all_of(scope)
     with DefaultScope.overwrite_default_scope(scope):
