@@ -241,7 +241,7 @@ def main():
 
     shutil.rmtree(MMCV, ignore_errors=True)
     title = 'onedl-mmdetection, onedl-mmsegmentation, pycocotools, lkdense'
-    extras = 'mm,safetensors,onnx,tensorboard,plot,serve,study,completion,docs,test,lint,typing'
+    extras = 'mm,safetensors,onnx,tensorboard,plot,serve,study,completion,docs,test,lint'
     pip(title, f'install --no-build-isolation --editable .[{extras}]')
     say(f'- .venv is ready after {clock(started)} minutes')
 
