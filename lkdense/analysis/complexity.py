@@ -71,6 +71,7 @@ def _count(
         id(copied): _share_of_nonzeros(parameter) for copied, parameter in zip(shadow.parameters(), module.parameters())
     }
     saved, begun = 0.0, 0
+
     with FlopCounterMode(display=False, custom_mapping=IN_PLACE) as counter, torch.no_grad():
 
         def before(layer: nn.Module, inputs: object) -> None:
@@ -88,8 +89,10 @@ def _count(
             if _weights(layer):
                 layer.register_forward_pre_hook(before)
                 layer.register_forward_hook(after)
+
         (forward or nn.Module.__call__)(shadow, torch.zeros(1, 3, *size, device=device))
         macs = counter.get_total_flops() // 2
+
     return macs, round(macs - saved / 2)
 
 
@@ -106,6 +109,7 @@ def measure_run(module: nn.Module, size: tuple[int, int], forward: Callable | No
     device = next(module.parameters()).device
     image = torch.randn(1, 3, *size, device=device)
     seconds = []
+
     with torch.no_grad():
         forward(module, image)
         before = _restart_peak(device)
@@ -115,6 +119,7 @@ def measure_run(module: nn.Module, size: tuple[int, int], forward: Callable | No
             if device.type == 'cuda':
                 torch.cuda.synchronize(device)
             seconds.append(time.perf_counter() - started)
+
     peak = _peak(device)
     return Run(statistics.median(seconds), None if before is None else (peak - before) / 2**20)
 
@@ -144,12 +149,14 @@ def whole_pass(model: nn.Module, image: Tensor) -> object:
         return model(image, [_sample(image)], mode='tensor')
     if hasattr(model, 'decode_head') or hasattr(model, 'head'):
         return model(image, mode='tensor')
+
     maps = model.extract_feat(image)
     if not hasattr(model, 'roi_head'):
         head = getattr(model, 'bbox_head', None) or getattr(model, 'mask_head', None)
         if head is None:
             raise ValueError(f'neither a segmentor nor a detector: {type(model).__name__}')
         return head(maps)
+
     scores = [model.rpn_head(maps)] if hasattr(model, 'rpn_head') else []
     head = model.roi_head
     for boxes, heads, extractor in (
@@ -161,6 +168,7 @@ def whole_pass(model: nn.Module, image: Tensor) -> object:
         for part, pooling in zip(heads, extractors):
             side = pooling.roi_layers[0].output_size
             scores.append(part(maps[0].new_zeros(boxes, pooling.out_channels, *side)))
+
     return scores
 
 
@@ -189,12 +197,14 @@ def _restart_peak(device: torch.device) -> int | None:
     if device.type == 'cuda':
         torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device)
+
     reset = Path('/proc/self/clear_refs')
     if device.type != 'cpu' or not reset.exists():
         return None
     # what earlier passes have freed and the allocator has kept would hide what this one needs
     if hasattr(libc := ctypes.CDLL(None), 'malloc_trim'):
         libc.malloc_trim(0)
+
     reset.write_text('5')
     return _status('VmRSS')
 

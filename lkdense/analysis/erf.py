@@ -74,9 +74,11 @@ def compute_both(
     """Return what :func:`compute_erf` does, both ways of counting from the same gradients."""
     if not all(0 <= share < 1 for share in position):
         raise ValueError(f'position must be two shares in [0, 1), got {position}')
+
     training = model.training
     total, count = None, 0
     model.eval()
+
     try:
         for batch in images:
             gradient = _gradient(model, batch, output, position, forward)
@@ -89,8 +91,10 @@ def compute_both(
             count += len(batch)
     finally:
         model.train(training)
+
     if total is None:
         raise ValueError('a receptive field needs at least one image, got none')
+
     return Erf(*(total / count).cpu().numpy())
 
 
@@ -109,11 +113,13 @@ def stage_map(model: nn.Module, image: Tensor, stage: int | str) -> Tensor:
         if not hasattr(model, 'decode_head'):
             raise ValueError(f'the map of a head is that of a segmentor; {type(model).__name__} has no decode_head')
         return model(image, mode='tensor')
+
     backbone = getattr(model, 'backbone', model)
     maps = backbone(image)
     stages = [index + 1 for index in getattr(backbone, 'out_indices', range(len(maps)))]
     if stage not in stages:
         raise ValueError(f'stage must be one that the backbone returns, of {stages} (its out_indices), got {stage}')
+
     return maps[stages.index(stage)]
 
 
@@ -129,9 +135,11 @@ def area_ratios(contribution: NDArray, thresholds: Sequence[float] = THRESHOLDS)
     """
     if not all(0 < threshold < 1 for threshold in thresholds):
         raise ValueError(f'thresholds must be in (0, 1), got {tuple(thresholds)}')
+
     scores = np.log10(contribution + 1)
     if not scores.sum() > 0:
         raise ValueError('no pixel contributes: the gradient is zero everywhere')
+
     height, width = scores.shape
     middle = height // 2, width // 2
     # of the squares of 1, 3, 5, ... pixels around the middle
@@ -140,11 +148,13 @@ def area_ratios(contribution: NDArray, thresholds: Sequence[float] = THRESHOLDS)
         for i in range(max(middle) + 1)
     ] / scores.sum()
     result = []
+
     for threshold in thresholds:
         side = 2 * int(np.argmax(shares > threshold)) + 1
         ratio = min(side, height) * min(side, width) / (height * width)
         # of an even number of pixels the last square reaches over the edge by one
         result.append(AreaRatio(threshold, min(side, max(height, width)), ratio))
+
     return result
 
 
@@ -160,8 +170,10 @@ def plot_erf(contributions: Mapping[str, NDArray], columns: int | None = None) -
     height = 3.5 + 0.17 * max(name.count('\n') for name in contributions)
     size = 2.6 * columns + 1, height * rows
     figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout='constrained')
+
     for axis in axes.flat:
         axis.axis('off')
+
     for axis, (name, contribution) in zip(axes.flat, contributions.items()):
         scores = np.log10(contribution + 1)
         picture = axis.imshow(scores / scores.max(), vmin=0, vmax=1, cmap='viridis')
@@ -170,6 +182,7 @@ def plot_erf(contributions: Mapping[str, NDArray], columns: int | None = None) -
         axis.set(xticks=[], yticks=[])
         axis.set_title(name, fontsize=10)
         axis.set_xlabel('\n'.join(areas), fontsize=9)
+
     figure.colorbar(picture, ax=axes, shrink=0.7, label='contribution, logarithmic, over the largest')
     return figure
 

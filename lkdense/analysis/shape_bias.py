@@ -121,14 +121,17 @@ def plot_shape_bias(found: Mapping[str, ShapeBias], guessed: float = 0.5) -> Fig
     ]
     height = 0.3 + 0.15 * (1 + max(text.count('\n') for text in texts))
     figure, axis = plt.subplots(figsize=(7, 1 + height * len(found)), layout='constrained')
+
     for line, (text, bias) in enumerate(zip(texts, found.values())):
         axis.plot(bias.interval, (line, line), color='tab:blue', linewidth=2)
         axis.plot(bias.fraction, line, 'o', color='tab:blue')
         axis.annotate(text, (0, line), xytext=(0, 6), textcoords='offset points', fontsize=9)
+
     axis.axvline(guessed, color='grey', linestyle=':', zorder=0, label='what guessing gives')
     figure.legend(loc='outside upper right', frameon=False, fontsize=9)
     axis.set(xlim=(-0.03, 1.03), ylim=(len(found) - 0.6, -1), yticks=[])
     axis.set_xlabel('fraction that follows the shape, with its 95 % interval (0: all by texture, 1: all by shape)')
+
     return figure
 
 

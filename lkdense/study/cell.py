@@ -51,15 +51,18 @@ def run_cell(folder: str | Path, threads: int = 0) -> dict:
         return json.loads((folder / RESULT).read_text())
     if threads:
         torch.set_num_threads(threads)
+
     memory = _train(folder, threads)
     if not _metrics(folder / 'work'):
         # stopped between its last step and the end of its validation, which MMEngine does not repeat
         shutil.rmtree(folder / 'work')
         memory = _train(folder, threads)
+
     result = _result(folder, threads, memory)
     partial = folder / f'.{RESULT}'
     partial.write_text(json.dumps(result, indent=1) + '\n')
     partial.rename(folder / RESULT)
+
     return result
 
 
@@ -77,9 +80,11 @@ def read_results(folder: Path) -> dict:
     """
     if not (folder / STUDY).is_file():
         raise UserError(f'there is no plan in {folder}: lkdense study plan STUDY --out {folder}')
+
     study = json.loads((folder / STUDY).read_text())
     done = sorted((folder / 'cells').glob(f'*/{RESULT}'), key=lambda path: path.parent.name)
     results = [json.loads(path.read_text()) for path in done]
+
     return {
         'study': folder.name,
         'title': study['title'],
@@ -109,16 +114,19 @@ def _train(folder: Path, threads: int) -> float:
         filter(None, [str(Path(__file__).parents[2]), environment.get('PYTHONPATH')])
     )
     command = [sys.executable, '-m', 'lkdense', 'train', str(folder / CONFIG), '--resume']
+
     with (folder / 'output.txt').open('a') as output:
         try:
             fcntl.flock(output, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f'{folder.name}: another process is training it') from None
+
         # the training inherits the lock, and holds it as long as it runs
         child = subprocess.Popen(
             command, stdout=output, stderr=subprocess.STDOUT, env=environment, pass_fds=[output.fileno()]
         )
         _trainings.add(child)
+
         try:
             _, status, usage = os.wait4(child.pid, 0)
         except BaseException:
@@ -126,10 +134,13 @@ def _train(folder: Path, threads: int) -> float:
             raise
         finally:
             _trainings.discard(child)
+
         child.returncode = os.waitstatus_to_exitcode(status)
+
     if child.returncode:
         last = (folder / 'output.txt').read_text(errors='replace').splitlines()[-SHOWN:]
         raise UserError(f'{folder.name}: training ended with code {child.returncode}:\n' + '\n'.join(last))
+
     # kilobytes, but on macOS bytes
     return usage.ru_maxrss / (2**20 if sys.platform == 'darwin' else 2**10)
 
@@ -144,9 +155,11 @@ def _result(folder: Path, threads: int, memory: float) -> dict:
     """Return what came of a training: its logged figures, the cost of its model, and its receptive field."""
     if not (metrics := _metrics(folder / 'work')):
         raise UserError(f'{folder.name}: its config has no validation that leaves one of {", ".join(METRICS)}')
+
     cell = json.loads((folder / CELL).read_text())
     steps = [line for line in _scalars(folder / 'work') if 'loss' in line]
     sizes = cell['backbone']['kernel_sizes']
+
     return {
         **{key: cell[key] for key in ('name', 'family', 'kernel', 'head', 'distance', 'seed', 'chance', 'size')},
         'task': cell['kind'],
@@ -184,6 +197,7 @@ def _erf(folder: Path, how: dict) -> list[dict]:
     paths = find_images(how['images'], how['count'])
     trained = (folder / 'work/last_checkpoint').read_text()
     found = []
+
     for checkpoint in (None, trained):
         backbone = load_model(cfg, checkpoint).backbone
         contribution = compute_erf(backbone, model_images(cfg, paths, how['size']))
@@ -191,4 +205,5 @@ def _erf(folder: Path, how: dict) -> list[dict]:
             {'threshold': area.threshold, 'side': area.side, 'ratio': area.ratio, 'trained': checkpoint is not None}
             for area in area_ratios(contribution)
         ]
+
     return found

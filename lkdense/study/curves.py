@@ -138,22 +138,27 @@ def compute_gains(study: Mapping, gain: Callable[[Mapping, Mapping], dict[int, f
     """
     curves = compute_curves(study)
     gains = []
+
     for curve in curves:
         if curve.setting.task == 'classification':
             continue
+
         upstream = _upstream(study, curves, curve.setting)
         (base, values), *larger = curve.values.items()
         for kernel, ours in larger:
             down, up = gain(ours, values), {}
             if upstream and base in upstream.values and kernel in upstream.values:
                 up = gain(upstream.values[kernel], upstream.values[base])
+
             difference = paired(down, up)
             if not down:
                 continue
+
             intervals = [mean_interval(by_seed.values()) if by_seed else None for by_seed in (down, up, difference)]
             verdict = judge(intervals[0], intervals[2]) if intervals[2] else UNDECIDED
             largest = curve.reach[kernel] == max(curve.reach.values())
             gains.append(Gain(curve.setting, kernel, base, *intervals, verdict, largest))
+
     return gains
 
 

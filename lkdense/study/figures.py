@@ -54,6 +54,7 @@ class Pictures:
                 unit = 'percent of the remaining error' if share else 'points'
                 caption = f'Gain in {task} against gain in classification, in {unit}'
                 found.append(self._save(['gains', task, 'share' if share else None], caption, figure))
+
         return found
 
     def curves(self, study: Mapping) -> list[str]:
@@ -81,12 +82,15 @@ class Pictures:
             measured = [(result, erf) for result in _results(study, curve.setting) for erf in result.get('erf') or ()]
             # half of the contribution, if that was measured
             threshold = min((erf['threshold'] for _, erf in measured), key=lambda t: abs(t - 0.5), default=None)
+
             for result, erf in measured:
                 value = _value(result, curve.setting)
                 if erf['threshold'] == threshold and value is not None:
                     points[erf.get('trained', True)].append((result['kernel'], 100 * erf['ratio'], value))
+
             if not any(points.values()):
                 continue
+
             axis = f'area that holds {100 * threshold:g} % of the contribution,\n% of the image'
             before = points[False] if points[True] else ()
             rings = '; rings: before training' if before else ''
@@ -95,6 +99,7 @@ class Pictures:
             figure = plot_points(groups, self.colors, f'{curve.setting.metric}, %', title, before)
             what = f'{curve.setting.metric} beside the effective receptive field'
             found.append(self._of_setting(study, 'erf', curve.setting, what, figure))
+
         return found
 
     def costs(self, study: Mapping) -> list[str]:
@@ -115,6 +120,7 @@ class Pictures:
                 figure = plot_points(groups, self.colors, f'{curve.setting.metric}, %', title)
                 what = f'{curve.setting.metric} beside {", ".join(groups)}'
                 found.append(self._of_setting(study, 'cost', curve.setting, what, figure))
+
         return found
 
     def losses(self, study: Mapping) -> list[str]:
@@ -127,11 +133,13 @@ class Pictures:
                 panel = '' if distance is None else f'{distance:g} pixels'
                 curves = places.setdefault(place, {}).setdefault(panel, {})
                 curves[result['kernel'], result['seed']] = result['curve']
+
         found = []
         for place, groups in places.items():
             words = ', '.join(filter(None, place))
             figure = plot_losses(groups, self.colors, words)
             found.append(self._save([study['study'], 'loss', *place[:3]], f'Training loss, {words}', figure))
+
         return found
 
     def _of_setting(self, study: Mapping, kind: str, setting: Setting, what: str, figure: Figure) -> str:
@@ -146,12 +154,15 @@ class Pictures:
         figure.savefig(self.folder / f'{name}.png', dpi=160)
         figure.set_layout_engine('none')
         text = io.StringIO()
+
         with rc_context({'svg.hashsalt': name}):
             figure.savefig(text, format='svg', metadata={'Date': None})
+
         svg = text.getvalue()
         svg = svg[svg.index('<svg') :]
         # an id is unique in a page, and all figures have the same
         svg = re.sub(r'( id="|url\(#|href="#)', rf'\g<1>{name}-', svg)
+
         return svg.replace('<svg ', f'<svg role="img" aria-label="{escape(caption)}" ', 1)
 
 

@@ -106,12 +106,15 @@ def read_study(path: str | Path) -> dict:
             known = ', '.join(sorted(study.stem for study in STUDIES.glob('*.yml')))
             raise UserError(f'there is no study {path}; those of lkdense are {known}')
         path = own
+
     try:
         study = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
         raise UserError(f'{path} is not YAML: {error}') from None
+
     if not isinstance(study, dict):
         raise UserError(f'{path} must hold {", ".join(sorted(KEYS))}, got {type(study).__name__}')
+
     _check_keys(path, study, KEYS, OPTIONAL_KEYS)
     for name, task in study['tasks'].items():
         _check_keys(f'{path}: task {name}', task, {'kind', 'config'}, TASK_KEYS)
@@ -119,11 +122,14 @@ def read_study(path: str | Path) -> dict:
             raise UserError(f'{path}: task {name}: kind must be one of {", ".join(KINDS)}, got {task["kind"]!r}')
         if unknown := set(map(str, task.get('kernels', ()))) - set(map(str, study['kernels'])):
             raise UserError(f'{path}: task {name}: no kernel is called {", ".join(sorted(unknown))}')
+
     for name, arguments in study['kernels'].items():
         if 'kernel_sizes' not in arguments:
             raise UserError(f'{path}: kernel {name} lacks kernel_sizes, by which the report puts kernels in order')
+
     if study.get('upstream', next(iter(study['tasks']))) not in study['tasks']:
         raise UserError(f'{path}: upstream must be one of {", ".join(study["tasks"])}, got {study["upstream"]!r}')
+
     return study
 
 
@@ -134,6 +140,7 @@ def expand(study: Mapping) -> Iterator[Cell]:
     ):
         if str(kernel) not in map(str, details.get('kernels', study['kernels'])):
             continue
+
         for size, head, distance in product(
             details.get('sizes', {None: {}}), details.get('heads', {None: {}}), details.get('distances', [None])
         ):
@@ -170,8 +177,10 @@ def write_plan(study: Mapping, folder: Path) -> list[Cell]:
     cells = list(expand(study))
     read = {cell.name: cell_config(cell, folder) for cell in cells}
     _check_models(read)
+
     for name, made in study.get('data', {}).items():
         _make(folder / 'data' / name, dict(made))
+
     # pretty_text is a property that formats the config anew, a second for a large one
     configs = {name: cfg.pretty_text for name, cfg in read.items()}
     for name, text in configs.items():
@@ -180,11 +189,13 @@ def write_plan(study: Mapping, folder: Path) -> list[Cell]:
             raise UserError(
                 f'{path} is of another plan: give the changed study another folder, or delete {path.parent}'
             )
+
     for cell in cells:
         place = folder / 'cells' / cell.name
         place.mkdir(parents=True, exist_ok=True)
         (place / CONFIG).write_text(configs[cell.name])
         (place / CELL).write_text(json.dumps(asdict(cell), indent=1) + '\n')
+
     (folder / STUDY).write_text(json.dumps(study, indent=1) + '\n')
     return cells
 
@@ -235,10 +246,12 @@ def _filled(value: Any, fill: Mapping[str, Any]) -> Any:
         except (KeyError, IndexError, ValueError):
             known = ', '.join(f'{{{name}}}' for name in fill)
             raise UserError(f'braces in an option stand for {known}, got {value!r}') from None
+
     if isinstance(value, list):
         return [_filled(part, fill) for part in value]
     if isinstance(value, dict):
         return {key: _filled(part, fill) for key, part in value.items()}
+
     return value
 
 

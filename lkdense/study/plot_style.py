@@ -24,14 +24,17 @@ def panels(count: int = 1, width: float = 4.6, height: float = 3.5, columns: int
     figure = Figure((width, height * rows), layout='constrained')
     FigureCanvasAgg(figure)
     grid = figure.subplots(rows, columns, squeeze=False)
+
     for axes in grid.flat[count:]:
         axes.remove()
+
     for axes in grid.flat[:count]:
         axes.spines[['top', 'right']].set_visible(False)
         axes.spines[['left', 'bottom']].set_color(GREY)
         axes.tick_params(colors=GREY, labelcolor=INK, labelsize=9)
         axes.grid(color=PALE, linewidth=0.6)
         axes.set_axisbelow(True)
+
     return figure, list(grid.flat[:count])
 
 
@@ -54,11 +57,14 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str]], colors: Map
     step = 11 / 72 * axes.figure.dpi / axes.bbox.height * (high - low)
     ends = sorted(ends, key=lambda end: end[1])
     heights = [y for _, y, _ in ends]
+
     for i in range(1, len(ends)):
         heights[i] = max(heights[i], heights[i - 1] + step)
+
     heights[-1] = min(heights[-1], high)
     for i in reversed(range(len(ends) - 1)):
         heights[i] = min(heights[i], heights[i + 1] - step)
+
     for (x, y, name), height in zip(ends, heights):
         color = colors[name]
         leader = dict(arrowstyle='-', color=color, linewidth=0.6, alpha=0.5, shrinkA=1, shrinkB=3, relpos=(0, 0.5))
@@ -82,11 +88,13 @@ def place_texts(figure: Figure, groups: Sequence[tuple[Axes, Sequence, Sequence,
     figure.draw_without_rendering()
     figure.set_layout_engine('none')
     renderer = figure.canvas.get_renderer()
+
     for axes, texts, points, lines in groups:
         dots = axes.transData.transform(points) * 72 / figure.dpi
         paths = [_along(axes.transData.transform(line) * 72 / figure.dpi) for line in lines]
         panel = np.array(axes.bbox.extents) * 72 / figure.dpi
         taken = []
+
         for x, y, text, color in texts:
             style = dict(textcoords='offset points', fontsize=size, color=color, ha='center', va='center')
             note = axes.annotate(text, (x, y), xytext=(0, 0), path_effects=HALO, zorder=6, **style)
@@ -104,6 +112,7 @@ def place_texts(figure: Figure, groups: Sequence[tuple[Axes, Sequence, Sequence,
             taken.append(boxes[best])
             note.set_position(shifts[best])
             edge = np.clip(0, shifts[best] - half, shifts[best] + half)
+
             if np.hypot(*edge) >= NEAR:
                 leader = dict(arrowstyle='-', color=color, linewidth=0.6, shrinkA=1, shrinkB=4)
                 axes.annotate('', (x, y), xytext=edge, textcoords='offset points', arrowprops=leader)

@@ -38,13 +38,16 @@ def plot_curve(curve: Curve, colors: Mapping[str, tuple]) -> Figure:
     axes.axhline(intervals[0].mean, color=GREY, linewidth=0.8, linestyle=(0, (2, 3)))
     squares = [(x, i.mean) for x, (k, i) in enumerate(zip(kernels, intervals)) if 'strip' not in k]
     axes.plot(*np.transpose(squares or [(0, intervals[0].mean)]), color=PALE, linewidth=1.5, zorder=1.5)
+
     for x, (kernel, interval) in enumerate(zip(kernels, intervals)):
         _seeds(axes, x, list(curve.values[kernel].values()), colors[kernel], _marker(kernel))
         _mean_and_interval(axes, x, interval, colors[kernel])
+
     _value_axis(axes, [v for seeds in curve.values.values() for v in seeds.values()], intervals)
     _kernel_axis(axes, kernels)
     axes.set_ylabel(f'{curve.setting.metric}, %')
     add_title(figure, curve.setting.task, f'{curve.setting.text()}; dots: seeds, bars: mean and 95 % interval')
+
     return figure
 
 
@@ -53,6 +56,7 @@ def plot_probe(probe: Probe, colors: Mapping[str, tuple]) -> Figure:
     figure, (axes,) = panels(1, 5.2, 3.7)
     distances = sorted({distance for by_distance in probe.values.values() for distance in by_distance})
     ends = []
+
     for kernel, by_distance in probe.values.items():
         there = sorted(by_distance)
         means = [mean_interval(by_distance[d].values()).mean for d in there]
@@ -61,6 +65,7 @@ def plot_probe(probe: Probe, colors: Mapping[str, tuple]) -> Figure:
         for x, d in zip(at, there):
             _seeds(axes, x, list(by_distance[d].values()), colors[kernel], _marker(kernel))
         ends.append((at[-1], means[-1], kernel))
+
     if probe.chance is not None:
         for level, words in ((probe.chance, 'chance'), (probe.bar, 'solved above')):
             axes.axhline(level, color=GREY, linewidth=0.9, linestyle=(0, (2, 3)))
@@ -68,12 +73,14 @@ def plot_probe(probe: Probe, colors: Mapping[str, tuple]) -> Figure:
                 words, (0, level), xycoords=('axes fraction', 'data'), xytext=(3, 3), textcoords='offset points',
                 color=GREY, fontsize=8,
             )  # fmt: skip
+
     axes.set(xlabel='distance of the cue, pixels', ylabel=f'{probe.setting.metric}, %')
     axes.set_xticks(range(len(distances)), [f'{distance:g}' for distance in distances])
     axes.set_xlim(-0.3, len(distances) - 0.3)
     axes.set_ylim(max(0, axes.get_ylim()[0]), max(102, axes.get_ylim()[1]))
     add_title(figure, probe.setting.task, f'{probe.setting.text()}; a line for each kernel size, a dot for each seed')
     label_ends(axes, ends, colors)
+
     return figure
 
 
@@ -82,21 +89,27 @@ def plot_sizes(curves: Mapping[str, Curve]) -> Figure:
     figure, (axes,) = panels()
     kernels = list(next(iter(curves.values())).values)
     ends = []
+
     for size, shade in SIZE_COLORS.items():
         if size not in curves:
             continue
+
         by_kernel = curves[size].values
         at = [kernels.index(kernel) for kernel in by_kernel if kernel in kernels]
         intervals = [mean_interval(by_kernel[kernels[x]].values()) for x in at]
         axes.plot(at, [i.mean for i in intervals], color=shade, linewidth=1.5)
+
         for x in at:
             _seeds(axes, x, list(by_kernel[kernels[x]].values()), shade, 'o')
+
         ends.append((at[-1], intervals[-1].mean, size))
+
     _kernel_axis(axes, kernels)
     setting = next(iter(curves.values())).setting
     axes.set_ylabel('box AP, %')
     add_title(figure, 'detection, by size of object', f'{setting.text()}; lines: means, dots: seeds')
     label_ends(axes, ends, SIZE_COLORS)
+
     return figure
 
 
@@ -118,21 +131,27 @@ def plot_points(
     """
     figure, grid = panels(len(groups), *((5.2, 2.9) if len(groups) > 1 else ()))
     labels = []
+
     for axes, (name, points) in zip(grid, groups.items()):
         rings = before if axes is grid[0] else ()
         for style, dots in ((dict(mfc='white', mew=1.1), rings), (dict(mew=0, alpha=0.75), points)):
             for kernel, x, y in dots:
                 axes.plot(x, y, _marker(kernel), color=colors[kernel], markersize=5, zorder=4, **style)
+
         axes.margins(0.16)
         axes.set(xlabel=name, ylabel=metric)
         axes.xaxis.set_major_locator(MaxNLocator(4))
         middles = {}
+
         for kernel, x, y in points:
             middles.setdefault(kernel, []).append((x, y))
+
         places = [(*np.mean(at, axis=0), kernel, colors[kernel]) for kernel, at in middles.items()]
         labels.append((axes, places, [(x, y) for _, x, y in (*points, *rings)], ()))
+
     add_title(figure, *title)
     place_texts(figure, labels, size=8.5)
+
     return figure
 
 
@@ -142,16 +161,20 @@ def plot_losses(
     """Draw training losses, a panel a group and a line for each ``(kernel, seed)``: pairs of iteration and loss."""
     figure, grid = panels(len(groups), 5.2, 3.7 if len(groups) == 1 else 2.9)
     add_title(figure, 'training loss', f'{title}; a line for each training, by kernel size')
+
     for axes, (name, curves) in zip(grid, groups.items()):
         ends = {}
         for (kernel, _), curve in curves.items():
             iterations, losses = np.transpose(curve)
             axes.plot(iterations, losses, color=colors[kernel], linewidth=1, alpha=0.8, linestyle=_dashes(kernel))
             ends.setdefault(kernel, []).append((iterations[-1], losses[-1]))
+
         axes.set(xlabel='iteration', ylabel='training loss')
         if name:
             axes.set_title(name, fontsize=9, color=INK, loc='left')
+
         label_ends(axes, [(*np.mean(at, axis=0), kernel) for kernel, at in ends.items()], colors)
+
     return figure
 
 
@@ -176,6 +199,7 @@ def plot_gains(
     crowd = _crowd([_published_point(gain, share) for gain in published])
     figure, grid = panels(1, 6.4, 5.8) if crowd is None else panels(2, 6.4, 5, columns=1)
     unit = 'percent of the remaining error' if share else 'points'
+
     for axes in grid:
         taken, places, sweeps = _draw_published(axes, published, numbers, share)
         ours = _draw_measured(axes, measured, colors)
@@ -183,14 +207,18 @@ def plot_gains(
         axes.axvline(0, color=GREY, linewidth=0.8)
         axes.axline((0, 0), slope=1, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
         axes.set(xlabel=f'gain in classification, {unit}', ylabel=f'gain in {task}, {unit}')
+
     taken += [place[:2] for place in ours]
     places += ours
     _limits(grid[0], taken)
     frame = [] if crowd is None else [_enlarge(*grid, crowd)]
+
     for name, marker in {_name(gain.setting): marker for gain, marker, _ in _markers(measured)}.items():
         grid[0].scatter([], [], s=50, marker=marker, c=INK, label=f'measured here: {name}')
+
     if measured:
         figure.legend(loc='outside lower left', fontsize=8.5, frameon=False, labelcolor=INK)
+
     place = 'over the smallest kernel; dashed: both gain the same, above it the dense task gains more'
     place += '; bars: 95 % intervals, which may go on beyond the frame' if measured else '; all published by others'
     add_title(figure, f'{task} against classification', place)
@@ -199,6 +227,7 @@ def plot_gains(
     texts = [[at for at, there in zip(places, inside) if there == wanted] for wanted in (False, True)]
     groups = [(axes, own, taken, [*sweeps, *_axes_of(axes), *frame]) for axes, own in zip(grid, texts)]
     place_texts(figure, groups, size=8)
+
     return figure
 
 
@@ -215,6 +244,7 @@ def _draw_published(
             face = 'white' if not gain.verified else '#555555' if alike else '#bbbbbb'
             style = dict(s=26, marker='o') if alike else dict(s=20, marker='D')
             axes.scatter([x], [y], c=face, edgecolors='#555555', linewidths=0.9, zorder=4, **style).set_urls([gain.url])
+
         # what follows the name of the data set is a variant
         variant = data.partition(', ')[2]
         text = ', '.join(filter(None, [str(numbers[sweep]), variant]))
@@ -222,9 +252,11 @@ def _draw_published(
             lines.append([(0, 0), *at])
             axes.plot(*np.transpose(lines[-1]), color=PALE, linewidth=1, zorder=1.2)
             text += '' if variant else f' {sweep}'
+
         taken += at
         # sweeps that end at one place share a text
         texts.setdefault(at[-1], []).append(text)
+
     return taken, [(*place, ' and '.join(words), GREY) for place, words in texts.items()], lines
 
 
@@ -239,8 +271,10 @@ def _draw_measured(axes: Axes, measured: Sequence[Gain], colors: Mapping[str, tu
             ends = x + gain.difference.low, x + gain.difference.high
             style = dict(color=color, linewidth=1.2, alpha=0.6, scalex=False, scaley=False)
             axes.plot((x, x), ends, transform=axes.transData + shift, **style)
+
         axes.scatter([x], [y], s=60, marker=marker, color=[color], zorder=5, edgecolors='white', linewidths=0.8)
         places.append((x, y, gain.kernel, color))
+
     return places
 
 

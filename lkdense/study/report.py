@@ -42,6 +42,7 @@ def write_report(studies: Iterable[Mapping], folder: Path) -> Path:
     studies = list(studies)
     for study in studies:
         check_study(study)
+
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     results = [result for study in studies for result in study['results']]
@@ -62,6 +63,7 @@ def write_report(studies: Iterable[Mapping], folder: Path) -> Path:
     }
     path = folder / 'index.html'
     path.write_text(_environment().get_template('report.html').render(content), encoding='utf-8')
+
     return path
 
 
@@ -71,6 +73,7 @@ def _study(pictures: Pictures, study: Mapping) -> dict:
     machine = (study.get('machine') or {}).items()
     confounds = [*study.get('confounds', ()), *CONFOUNDS]
     confounds += [GAIN_CONFOUND] * bool(gains) + [PROBE_CONFOUND] * bool(probes)
+
     return {
         'title': _title(study),
         'machine': ', '.join(str(value) if key in PLAIN else f'{key} {value}' for key, value in machine),

@@ -157,11 +157,14 @@ def segmentor():
     MODELS.register_module(name='Patches', module=Patches, force=True)
     head = dict(type='FCNHead', in_channels=6, in_index=0, channels=6, num_convs=1, kernel_size=3, num_classes=4)
     head |= dict(concat_input=False, norm_cfg=dict(type='BN'))
+
     with DefaultScope.overwrite_default_scope('mmseg'):
         model = MODELS.build(dict(type='EncoderDecoder', backbone=dict(type='Patches'), decode_head=head))
+
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.abs_()  # so that nothing is below zero, where the gradient would end
+
     return model
 
 
@@ -214,6 +217,7 @@ def test_rows_of_the_picture():
 def test_the_tool_compares_two_models(tmp_path):
     for number in range(2):
         cv2.imwrite(str(tmp_path / f'{number}.png'), np.random.default_rng(number).integers(0, 255, (80, 90, 3)))
+
     configs = [ROOT / 'configs' / f'upernet_{name}_pico_ade20k.py' for name in ('convnext', 'slak')]
     command = [sys.executable, ROOT / 'tools/erf.py', configs[0], '--and', configs[1], '--images', tmp_path]
     command += ['--size', 96, '--stage', 2, '--out', tmp_path / 'out']
@@ -236,12 +240,14 @@ def test_trained_beside_untrained_weights_of_a_head(tmp_path, capsys):
     cv2.imwrite(str(tmp_path / '0.png'), np.random.default_rng(0).integers(0, 255, (80, 90, 3)))
     name = 'upernet_convnext_pico_ade20k'
     model = load_model(read_config(name))
+
     with torch.no_grad():
         # as if training had left each depthwise convolution only its middle: the stages see a patch of the stem
         for weight in model.backbone.parameters():
             if weight.dim() == 4 and weight.shape[1] == 1:
                 weight[..., :3, :] = weight[..., 4:, :] = 0
                 weight[..., :3] = weight[..., 4:] = 0
+
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'trained.pth')
 
     def measured(*options):
@@ -255,6 +261,7 @@ def test_trained_beside_untrained_weights_of_a_head(tmp_path, capsys):
             str(tmp_path),
         ]
         run('erf', [*arguments, '--size', '64', '96', *options])
+
         return list(csv.DictReader((tmp_path / 'erf.csv').open()))
 
     rows = measured('--stage', '4', '--signed', '--and', name, 'model.backbone.kernel_sizes=[31,31,31,31]')
@@ -271,11 +278,14 @@ def test_trained_beside_untrained_weights_of_a_head(tmp_path, capsys):
         if row['share of contribution'] == '0.99'
     }
     assert len(reach) == 6
+
     for way in ('positive part', 'absolute value'):
         # strides of as many pixels as the kernels: of a place of stride 32 nothing but its own 32 pixels counts
         assert reach[name, trained, way] <= 65 < reach[name, 'random', way]
+
     assert {row['stage'] for row in measured('--stage', 'head')} == {'head'}
     with pytest.raises(SystemExit, match='same names'):
         measured('--and', name, str(tmp_path / 'trained.pth'))
+
     with pytest.raises(SystemExit, match='no decode_head'):
         run('erf', ['cascade_mask_rcnn_slak_pico_coco', '--images', str(tmp_path), '--stage', 'head', '--size', '64'])

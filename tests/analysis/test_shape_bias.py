@@ -39,6 +39,7 @@ def instances(tmp_path_factory):
     folder = tmp_path_factory.mktemp('instances')
     generator = np.random.default_rng(0)
     images, annotations = [], []
+
     for number in range(1, 21):
         kind = 1 + number % 2
         row, column = generator.integers(50, 78, 2)
@@ -54,9 +55,11 @@ def instances(tmp_path_factory):
             dict(id=number, image_id=number, category_id=kind, iscrowd=0, area=int(mask.sum()))
             | dict(bbox=list(cv2.boundingRect(mask.astype(np.uint8))), segmentation=[outline[0].ravel().tolist()])
         )
+
     categories = [dict(id=1, name='person'), dict(id=2, name='bicycle')]
     path = folder / 'instances.json'
     path.write_text(json.dumps(dict(images=images, annotations=annotations, categories=categories)))
+
     return path
 
 
@@ -183,6 +186,7 @@ def test_pictures():
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         figure.draw_without_rendering()
+
     (axis,) = figure.axes
     texts = [text.get_text() for text in axis.texts]
     assert texts[0] == 'a\n8 shape, 2 texture, 1 neither'
@@ -225,10 +229,13 @@ def test_the_tool_on_a_segmentor_and_a_detector(instances, tmp_path):
     real = ['--coco', str(instances), '--images', str(instances.parent), '--count', '2', '--out', str(tmp_path)]
     run('shape-bias', [names[1], detector, *real])
     assert [row['shape'] for row in rows(tmp_path / 'decisions.csv')] == ['bicycle', 'person'] * 2
+
     with pytest.raises(SystemExit, match='no whole instance of one class'):
         run('shape-bias', [names[0], segmentor, *real])
+
     with pytest.raises(SystemExit, match='the first 0 are known to the model'):
         run('shape-bias', [names[0], segmentor, '--synthetic', 'imagenet'])
+
     with pytest.raises(SystemExit, match='name a checkpoint'):
         run('shape-bias', [names[0], '--synthetic', 'ade20k', '--out', str(tmp_path)])
 
@@ -269,6 +276,7 @@ def test_a_segmentor_trained_on_colours_follows_them(instances, tmp_path):
 
     names = ADE20KDataset.METAINFO['classes']
     known = ['wall', 'person', 'bicycle', 'floor', 'tree']
+
     for split in ('training', 'validation'):
         for folder in ('images', 'annotations'):
             (tmp_path / folder / split).mkdir(parents=True)
@@ -276,11 +284,13 @@ def test_a_segmentor_trained_on_colours_follows_them(instances, tmp_path):
             label = np.where(cue.mask, 1 + names.index(cue.shape[0]), 1).astype(np.uint8)
             cv2.imwrite(str(tmp_path / 'images' / split / f'{number}.jpg'), cue.image[..., ::-1])
             cv2.imwrite(str(tmp_path / 'annotations' / split / f'{number}.png'), label)
+
     name = str(Path(__file__).parents[2] / 'configs/examples/upernet_convnext_pico_cues.py')
     options = {'train_cfg.max_iters': 60, 'train_cfg.val_interval': 60}
     for part in ('train', 'val', 'test'):
         dataset = f'{part}_dataloader.dataset'
         options |= {f'{dataset}.data_root': str(tmp_path), f'{dataset}.metainfo.classes': known}
+
     cfg = read_config(name, options)
     cfg.work_dir = str(tmp_path)
     Runner.from_cfg(cfg).train()

@@ -13,6 +13,7 @@ def results(metric: str, by_kernel: dict, **others) -> list[dict]:
     """Results of kernels, a number or a label that begins with one, with a value for each seed."""
     task, data = TASKS[metric]
     common = {'family': 'net', 'task': task, 'data': data, 'size': None, 'head': None, **others}
+
     return [
         {
             'name': f'{data}-{kernel}-{seed}',
@@ -123,6 +124,7 @@ def test_a_probe_gives_the_smallest_kernel_for_each_distance():
     )
     for result in made['results']:
         result['metrics']['aAcc'] = result['metrics'].pop(MIOU)
+
     (probe,) = compute_probes(made)
     assert probe.bar == 75
     assert probe.smallest() == {12: '7', 24: '31', 96: None}

@@ -82,8 +82,10 @@ def test_plan_writes_data_and_configs_that_stand_alone(study, tmp_path):
     # the same plan again changes nothing; another one loses nothing
     assert len(write_plan(study, tmp_path)) == 8
     study['tasks']['reach']['options']['train_cfg.max_iters'] = 4
+
     with pytest.raises(UserError, match='is of another plan'):
         write_plan(study, tmp_path)
+
     assert Config.fromfile(tmp_path / 'cells' / cells[0].name / 'config.py').train_cfg.max_iters == 3
 
 

@@ -17,11 +17,13 @@ def test_every_sweep_is_named_once_and_no_text_lies_on_another(task, metric, pan
     # a few points are enlarged, in a second panel
     assert len(figure.axes) == panels
     named = []
+
     for axes in figure.axes:
         notes = [text for text in axes.texts if text.get_text()]
         named += [word for note in notes for word in note.get_text().split(' and ')]
         boxes = [note.get_window_extent() for note in notes]
         assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
         assert all(axes.bbox.contains(*corner) for box in boxes for corner in box.corners())
+
     variants = {(gain.sweep, gain.data) for gain in gains}
     assert len(named) == len(set(named)) == len(variants)

@@ -61,11 +61,13 @@ def full() -> dict:
                 },
             ),
         ]  # fmt: skip
+
         for distance in (16, 64):
             accuracy = 99.0 if larger or distance == 16 else 50.0
             results.append(
                 cell(kernel, 'segmentation', 'probe', seed, {'aAcc': accuracy}, distance=distance, chance=50)
             )
+
     return {
         'study': 'full',
         'title': 'Streets & <cells>',

@@ -55,6 +55,7 @@ def folder(tmp_path):
     }
     (tmp_path / 'study.yml').write_text(yaml.safe_dump(study))
     write_plan(study, tmp_path / 'two')
+
     return tmp_path / 'two'
 
 
@@ -72,6 +73,7 @@ def test_goes_on_after_a_kill(folder):
     while not list(second.glob('work/iter_*.pth')):
         assert study.poll() is None, study.stdout.read()
         time.sleep(0.05)
+
     # not its group: what it has started must end by itself
     study.kill()
     study.wait()
@@ -90,6 +92,7 @@ def test_goes_on_after_a_kill(folder):
         ('13', 13, 24),
         ('7', 7, 24),
     ]
+
     for result in results:
         assert [step for step, _ in result['curve']] == list(range(1, ITERATIONS + 1))
         assert 0 <= result['metrics']['aAcc'] <= 100
@@ -99,6 +102,7 @@ def test_goes_on_after_a_kill(folder):
         # four shares each with random and with trained weights
         assert [area['trained'] for area in result['erf']] == [False] * 4 + [True] * 4
         assert all(0 < area['ratio'] <= 1 for area in result['erf'])
+
     # one kernel of 13x13 in place of one of 7x7, on 16 channels; the other stages are smaller
     assert results[0]['parameters'] - results[1]['parameters'] == (13**2 - 7**2) * (16 + 3 * 8)
 

@@ -52,9 +52,11 @@ def _gains(source: dict, sweep: dict, downstream: str) -> list[PublishedGain]:
     base, *larger = (source['rows'][row] | {'row': row} for row in sweep['rows'])
     kind = source['downstream'][downstream]
     gains = []
+
     for row in larger:
         if not all(key in end for key in ('upstream', downstream) for end in (base, row)):
             continue
+
         origin = row.get('source', source['source'])
         gains.append(
             PublishedGain(
@@ -75,4 +77,5 @@ def _gains(source: dict, sweep: dict, downstream: str) -> list[PublishedGain]:
                 url=origin['url'],
             )
         )
+
     return gains
