@@ -182,7 +182,9 @@ def _read_metrics(work: Path) -> dict:
     """Return the metrics of the last validation."""
     metrics = {}
     for scalars in _read_scalars(work):
-        metrics |= {key: value for key, value in scalars.items() if key.startswith(METRIC_PREFIXES)}
+        for key, value in scalars.items():
+            if key.startswith(METRIC_PREFIXES):
+                metrics[key] = value
 
     return metrics
 
@@ -194,11 +196,15 @@ def _collect_result(folder: Path, threads: int, memory: float) -> dict:
         raise UserError(f'{folder.name}: its config has no validation that gives one of {", ".join(METRIC_PREFIXES)}')
 
     cell = json.loads((folder / CELL).read_text())
-    iterations = [scalars for scalars in _read_scalars(folder / 'work') if 'loss' in scalars]
-    # An interrupted training logs some iterations twice; the later one counts.
-    losses = {scalars['step']: scalars['loss'] for scalars in iterations}
     sizes = cell['backbone']['kernel_sizes']
     sides = [max(size) if isinstance(size, list) else size for size in sizes]
+
+    losses, seconds = {}, []
+    for scalars in _read_scalars(folder / 'work'):
+        if 'loss' in scalars:
+            # An interrupted training logs some iterations twice; the later one counts.
+            losses[scalars['step']] = scalars['loss']
+            seconds.append(scalars['time'])
 
     return {
         **{key: cell[key] for key in PLAN_KEYS},
@@ -209,7 +215,7 @@ def _collect_result(folder: Path, threads: int, memory: float) -> dict:
         'strips': cell['backbone'].get('decompose', False),
         'metrics': metrics,
         'curve': sorted(losses.items()),
-        'seconds_per_iteration': statistics.median(scalars['time'] for scalars in iterations),
+        'seconds_per_iteration': statistics.median(seconds),
         'memory_mib': memory,
         'threads': threads,
         'machine': describe_machine(),

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from .statistics import UNDECIDED, Interval, judge, mean_interval, paired_differences
 
-# task: metrics of the hosts, and their names here
+# Task: metrics of the hosts and their names here.
 METRICS = {
     'classification': {'accuracy/top1': 'top-1'},
     'segmentation': {'mIoU': 'mIoU'},
@@ -20,7 +20,7 @@ METRICS = {
 }
 # In the probe all pixels that count are equally hard, and the accuracy of guessing is known.
 PROBE_METRICS = {**METRICS, 'segmentation': {'aAcc': 'pixel accuracy'}}
-# size of the objects: their box AP
+# Size of the objects: the metric with their box AP.
 SIZES = {'small': 'coco/bbox_mAP_s', 'medium': 'coco/bbox_mAP_m', 'large': 'coco/bbox_mAP_l'}
 REQUIRED_KEYS = ('name', 'family', 'kernel', 'reach', 'task', 'data', 'size', 'head', 'seed', 'metrics')
 
@@ -174,9 +174,12 @@ def compute_gains(
             continue
         classifier = _find_classifier(study, curves, curve.setting)
         base, *larger = curve.values
-        gains += [_compare(curve, classifier, kernel, base, compare) for kernel in larger]
+        for kernel in larger:
+            gain = _compare(curve, classifier, kernel, base, compare)
+            if gain is not None:
+                gains.append(gain)
 
-    return [gain for gain in gains if gain is not None]
+    return gains
 
 
 def sort_results(results: Iterable[Mapping]) -> list[Mapping]:
@@ -231,8 +234,15 @@ def _settings_and_values(result: Mapping, metrics: Mapping = METRICS) -> Iterabl
     for metric, name in metrics[result['task']].items():
         value = metric_in_percent(result, metric)
         if value is not None:
-            family, task, data, head = (result[key] for key in ('family', 'task', 'data', 'head'))
-            yield Setting(family, task, data, format_size(result), head, name), value
+            setting = Setting(
+                family=result['family'],
+                task=result['task'],
+                data=result['data'],
+                size=format_size(result),
+                head=result['head'],
+                metric=name,
+            )
+            yield setting, value
 
 
 def _add_seed(seeds: dict[int, float], result: Mapping, value: float) -> None:
@@ -251,10 +261,11 @@ def _find_classifier(study: Mapping, curves: list[Curve], setting: Setting) -> C
     upstream = study.get('upstream') or {}
     wanted = upstream.get('task'), upstream.get('data'), setting.family
 
-    candidates = []
+    same_size, candidates = [], []
     for curve in curves:
         if (curve.setting.task, curve.setting.data, curve.setting.family) == wanted:
             candidates.append(curve)
+            if curve.setting.size == setting.size:
+                same_size.append(curve)
 
-    same_size = [curve for curve in candidates if curve.setting.size == setting.size]
     return next(iter(same_size + candidates), None)

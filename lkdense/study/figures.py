@@ -25,7 +25,7 @@ from .curves import (
 from .plots import plot_curve, plot_gains, plot_losses, plot_points, plot_probe, plot_sizes
 from .published import PublishedGain
 
-# entry of a result: its name and unit, and the size of that unit
+# Entry of a result: its name and unit, and the size of that unit.
 COSTS = {
     'seconds_per_iteration': ('seconds per iteration', 1),
     'macs': ('multiply-adds, billions', 1e9),
@@ -188,8 +188,10 @@ def _results_of(study: Mapping, setting: Setting) -> list[Mapping]:
 
 def _metric_of(result: Mapping, setting: Setting) -> float | None:
     """Return the metric of a setting in percent."""
-    names = {name: metric for metric, name in METRICS[setting.task].items()}
-    return metric_in_percent(result, names[setting.metric])
+    for metric, name in METRICS[setting.task].items():
+        if name == setting.metric:
+            return metric_in_percent(result, metric)
+    raise KeyError(setting.metric)
 
 
 def _erf_points(study: Mapping, setting: Setting) -> tuple[float | None, list[tuple], list[tuple]]:
@@ -214,17 +216,16 @@ def _erf_points(study: Mapping, setting: Setting) -> tuple[float | None, list[tu
 
 def _cost_points(study: Mapping, setting: Setting) -> dict[str, list[tuple]]:
     """Return the points ``(kernel, cost, metric)`` for each kind of cost that was measured."""
+    results = _results_of(study, setting)
+
     panels = {}
-    for result in _results_of(study, setting):
-        value = _metric_of(result, setting)
-        if value is None:
-            continue
-        for key, (label, unit) in COSTS.items():
-            if result.get(key):
+    for key, (label, unit) in COSTS.items():
+        for result in results:
+            value = _metric_of(result, setting)
+            if value is not None and result.get(key):
                 panels.setdefault(label, []).append((result['kernel'], result[key] / unit, value))
 
-    # The panels keep the order of COSTS, whichever costs the first result has.
-    return {label: panels[label] for label, _ in COSTS.values() if label in panels}
+    return panels
 
 
 def _curves_by_size(study: Mapping, curve: Curve) -> dict[str, Curve]:

@@ -48,7 +48,7 @@ A description has::
 import json
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -138,11 +138,10 @@ def expand(study: Mapping) -> Iterator[Cell]:
         sizes = details.get('sizes', {None: {}})
         heads = details.get('heads', {None: {}})
         for size, head, distance in product(sizes, heads, details.get('distances', [None])):
-            distance_label = None if distance is None else f'd{distance}'
-            labels = task, family, f'k{kernel}', head, size, distance_label, f's{seed}'
+            labels = [task, family, f'k{kernel}', head, size, None if distance is None else f'd{distance}', f's{seed}']
 
             yield Cell(
-                name='-'.join(str(label).replace(' ', '_') for label in labels if label is not None),
+                name=_join_labels(labels),
                 family=family,
                 kernel=str(kernel),
                 task=task,
@@ -212,6 +211,12 @@ def build_cell_config(cell: Cell, folder: Path) -> Config:
     cfg.randomness = dict(seed=cell.seed)
     cfg.work_dir = (folder / 'cells' / cell.name / 'work').as_posix()
     return cfg
+
+
+def _join_labels(labels: Sequence[object]) -> str:
+    """Return the name of a cell: its labels, without those that are None and without spaces."""
+    words = [str(label) for label in labels if label is not None]
+    return '-'.join(words).replace(' ', '_')
 
 
 def _find_study(path: Path) -> Path:

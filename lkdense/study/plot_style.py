@@ -18,7 +18,7 @@ INK, GREY, PALE = '#222222', '#7a7a7a', '#d9d9d9'
 HALO = [withStroke(linewidth=2.5, foreground='white')]
 # A label nearer to its point than this, in points, needs no line to it.
 NEAR = 15
-# distances from the point, in points, and directions, in degrees, where a label may stand; the best come first
+# A label may stand at these distances from its point, in points, and in these directions, in degrees, the best first.
 DISTANCES = (6, 10, NEAR, 21, 28, 36, 46)
 DIRECTIONS = (0, 180, 90, 270, 45, 135, 225, 315)
 
@@ -138,10 +138,13 @@ def place_labels(figure: Figure, panels: Sequence[LabelledPanel], size: float) -
             half = np.array(note.get_window_extent(renderer).size) * scale / 2
             middle = axes.transData.transform((x, y)) * scale
 
-            shifts = _label_shifts(half)
-            boxes = [np.concatenate([middle + shift - half, middle + shift + half]) for shift in shifts]
-            # The boxes are in order of preference, so the rank decides between equally free ones.
-            costs = [_overlap_cost(box, occupied, dots, paths, frame) + rank / 60 for rank, box in enumerate(boxes)]
+            costs, boxes, shifts = [], [], _label_shifts(half)
+            for rank, shift in enumerate(shifts):
+                box = np.concatenate([middle + shift - half, middle + shift + half])
+                boxes.append(box)
+                # The places are in order of preference, so the rank decides between equally free ones.
+                costs.append(_overlap_cost(box, occupied, dots, paths, frame) + rank / 60)
+
             best = int(np.argmin(costs))
             occupied.append(boxes[best])
             note.set_position(shifts[best])
@@ -197,9 +200,16 @@ def _overlap_cost(
 
     Boxes are ``(left, bottom, right, top)``.
     """
-    covered_labels = sum((box[:2] < other[2:]).all() and (other[:2] < box[2:]).all() for other in labels)
-    covered_dots = ((box[:2] - 4 < dots) & (dots < box[2:] + 4)).all(1).sum()
-    crossed_lines = sum(((box[:2] < line) & (line < box[2:])).all(1).any() for line in lines)
-    leaves = (box[:2] < frame[:2]).any() or (box[2:] > frame[2:]).any()
+    low, high = box[:2], box[2:]
 
+    covered_labels = 0
+    for other in labels:
+        covered_labels += (low < other[2:]).all() and (other[:2] < high).all()
+
+    crossed_lines = 0
+    for line in lines:
+        crossed_lines += ((low < line) & (line < high)).all(1).any()
+
+    covered_dots = ((low - 4 < dots) & (dots < high + 4)).all(1).sum()
+    leaves = (low < frame[:2]).any() or (high > frame[2:]).any()
     return 10 * covered_labels + 3 * covered_dots + crossed_lines + 20 * leaves

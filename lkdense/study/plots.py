@@ -176,11 +176,13 @@ def plot_points(
         axes.set(xlabel=name, ylabel=metric)
         axes.xaxis.set_major_locator(MaxNLocator(4))
 
+        # One label in the middle of a kernel's dots names them all.
         by_kernel = {}
         for kernel, x, y in points:
             by_kernel.setdefault(kernel, []).append((x, y))
         labels = [Label(*np.mean(dots, axis=0), kernel, colors[kernel]) for kernel, dots in by_kernel.items()]
-        panels.append(LabelledPanel(axes, labels, [(x, y) for _, x, y in (*points, *rings)], lines=()))
+        all_dots = [(x, y) for _, x, y in (*points, *rings)]
+        panels.append(LabelledPanel(axes, labels, all_dots, lines=()))
 
     add_title(figure, *title)
     place_labels(figure, panels, size=8.5)
@@ -249,8 +251,9 @@ def plot_gains(
         axes.set(xlabel=f'gain in classification, {unit}', ylabel=f'gain in {task}, {unit}')
 
     # Both panels have the same points and labels, and differ in their limits.
-    labels += our_labels
-    points += [(label.x, label.y) for label in our_labels]
+    for label in our_labels:
+        labels.append(label)
+        points.append((label.x, label.y))
     _limit_to(grid[0], points)
     if crowd is not None:
         lines.append(_enlarge(*grid, crowd))
@@ -343,7 +346,7 @@ def _add_legend(figure: Figure, axes: Axes, measured: Sequence[Gain]) -> None:
     if not measured:
         return
 
-    ranks = {gain.setting: rank for gain, rank in zip(measured, _setting_ranks(measured))}
+    ranks = dict(zip([gain.setting for gain in measured], _setting_ranks(measured)))
     for setting, rank in ranks.items():
         label = f'measured here: {setting.metric}, {setting.describe()}'
         axes.scatter([], [], s=50, marker=MARKERS[rank % len(MARKERS)], c=INK, label=label)
@@ -434,9 +437,10 @@ def _limit_values(axes: Axes, values: Sequence[float], intervals: Sequence[Inter
     lowest, highest = min(values), max(values)
     room = 2.5 * (highest - lowest)
 
-    finite = [interval for interval in intervals if interval.count > 1]
-    bottom = min([lowest, *(interval.low for interval in finite)])
-    top = max([highest, *(interval.high for interval in finite)])
+    bottom, top = lowest, highest
+    for interval in intervals:
+        if interval.count > 1:
+            bottom, top = min(bottom, interval.low), max(top, interval.high)
     bottom, top = max(bottom, lowest - room), min(top, highest + room)
 
     margin = 0.08 * (top - bottom) or 0.5

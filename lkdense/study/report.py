@@ -50,24 +50,32 @@ def write_report(studies: Iterable[Mapping], folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     reach, gains, shares = {}, [], []
     for study in studies:
-        reach |= {result['kernel']: result['reach'] for result in study['results']}
+        for result in study['results']:
+            reach[result['kernel']] = result['reach']
         gains += compute_gains(study)
         shares += compute_gains(study, share_of_error)
-    figures = FigureWriter(folder, kernel_colors(reach))
 
     published = load_gains()
-    sweeps = dict.fromkeys(gain.sweep for gain in published)
-    numbers = {sweep: number for number, sweep in enumerate(sweeps, 1)}
+    numbers = {}
+    for gain in published:
+        numbers.setdefault(gain.sweep, len(numbers) + 1)
+
+    # Names of files depend on the order in which the figures are drawn.
+    figures = FigureWriter(folder, kernel_colors(reach))
+    central = figures.draw_gains(published, numbers, gains, shares)
+    details = []
+    for study in studies:
+        details.append(_study_content(figures, study))
 
     content = {
         'title': _title(studies[0]) if len(studies) == 1 else 'Kernel size and dense prediction',
         'verdicts': [gain for gain in gains if gain.largest],
         'words': (SUPPORTED, NOT_SUPPORTED, UNDECIDED),
-        'central': figures.draw_gains(published, numbers, gains, shares),
+        'central': central,
         'published': published,
         'numbers': numbers,
         'sources': load_sources(),
-        'studies': [_study_content(figures, study) for study in studies],
+        'studies': details,
     }
 
     path = folder / 'index.html'
@@ -86,6 +94,10 @@ def _study_content(figures: FigureWriter, study: Mapping) -> dict:
     if probes:
         confounds.append(PROBE_CONFOUND)
 
+    probe_figures = []
+    for probe in probes:
+        probe_figures.append((figures.draw_probe(study, probe), probe))
+
     metrics = {}
     for result in study['results']:
         metrics |= dict.fromkeys(result['metrics'])
@@ -93,7 +105,7 @@ def _study_content(figures: FigureWriter, study: Mapping) -> dict:
     return {
         'title': _title(study),
         'machine': _machine(study),
-        'probes': [(figures.draw_probe(study, probe), probe) for probe in probes],
+        'probes': probe_figures,
         'curves': figures.draw_curves(study),
         'gains': list(zip(gains, compute_gains(study, share_of_error))),
         'erf': figures.draw_erf(study),
