@@ -42,23 +42,25 @@ def instances(tmp_path_factory):
     """Ten red squares, called persons, and ten green disks, called bicycles, in COCO's format."""
     folder = tmp_path_factory.mktemp('instances')
     generator = np.random.default_rng(0)
-    images, annotations = [], []
+    rows, columns = np.mgrid[:128, :128]
 
+    images, annotations = [], []
     for number in range(1, 21):
-        kind = 1 + number % 2
+        category = 1 + number % 2
         row, column = generator.integers(50, 78, 2)
-        yy, xx = np.mgrid[:128, :128]
-        square = np.maximum(np.abs(yy - row), np.abs(xx - column)) < 40
-        mask = square if kind == 1 else np.hypot(yy - row, xx - column) < 40
+        square = np.maximum(np.abs(rows - row), np.abs(columns - column)) < 40
+        disk = np.hypot(rows - row, columns - column) < 40
+        mask = (square if category == 1 else disk).astype(np.uint8)
+
         image = np.full((128, 128, 3), (30, 30, 120), np.uint8)
-        image[mask] = RED if kind == 1 else GREEN
+        image[mask == 1] = RED if category == 1 else GREEN
         cv2.imwrite(str(folder / f'{number}.png'), image[..., ::-1])
-        outline, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         images.append(dict(id=number, file_name=f'{number}.png', height=128, width=128))
-        annotations.append(
-            dict(id=number, image_id=number, category_id=kind, iscrowd=0, area=int(mask.sum()))
-            | dict(bbox=list(cv2.boundingRect(mask.astype(np.uint8))), segmentation=[outline[0].ravel().tolist()])
-        )
+
+        outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        box, polygon = list(cv2.boundingRect(mask)), outlines[0].ravel().tolist()
+        annotation = dict(id=number, image_id=number, category_id=category, iscrowd=0, area=int(mask.sum()))
+        annotations.append(annotation | dict(bbox=box, segmentation=[polygon]))
 
     categories = [dict(id=1, name='person'), dict(id=2, name='bicycle')]
     path = folder / 'instances.json'
@@ -68,7 +70,7 @@ def instances(tmp_path_factory):
 
 
 class Oracle(nn.Module):
-    """Labels what is not grey in ``[N, 3, H, W]`` in BGR, by its outline alone or by its colour alone."""
+    """Label everything that is not grey in ``[N, 3, H, W]`` in BGR, by its outline alone or by its colour alone."""
 
     def __init__(self, cue: str):
         super().__init__()

@@ -17,30 +17,27 @@ STUDIES = sorted((Path(__file__).parents[2] / 'configs/studies').glob('*.yml'))
 
 @pytest.fixture
 def study():
+    """The description of a study of eight cells."""
+    kernels = {
+        '7': dict(kernel_sizes=[7, 7, 7, 7]),
+        '13 strips': dict(kernel_sizes=[13, 13, 13, 13], decompose=True),
+    }
+    options = {'train_dataloader.dataset.data_root': '{data}/reach_{distance}', 'train_cfg.max_iters': 3}
+    reach = dict(kind='segmentation', config='studies/fcn_stage1_reach', chance=50.0, distances=[12, 24])
+
     return {
         'title': 'A small one',
         'seeds': [0, 1],
         'families': {'narrow': dict(type='lkdense.SLaK', arch='pico', width_factor=1.0, decompose=False)},
-        'kernels': {
-            '7': dict(kernel_sizes=[7, 7, 7, 7]),
-            '13 strips': dict(kernel_sizes=[13, 13, 13, 13], decompose=True),
-        },
-        'tasks': {
-            'reach': dict(
-                kind='segmentation',
-                config='studies/fcn_stage1_reach',
-                chance=50.0,
-                distances=[12, 24],
-                options={'train_dataloader.dataset.data_root': '{data}/reach_{distance}', 'train_cfg.max_iters': 3},
-            )
-        },
+        'kernels': kernels,
+        'tasks': {'reach': dict(options=options, **reach)},
         'data': {'reach_12': dict(make='reach', distance=12, train=2, val=1)},
     }
 
 
 def test_cells_are_the_grid_first_seeds_first(study):
     cells = list(expand(study))
-    assert len(cells) == len({cell.name for cell in cells}) == 8
+    assert len({cell.name for cell in cells}) == len(cells) == 8
     assert [cell.seed for cell in cells] == [0] * 4 + [1] * 4
     assert cells[0].name == 'reach-narrow-k7-d12-s0'
     assert {cell.name for cell in cells if cell.kernel == '13 strips'} == {

@@ -16,22 +16,13 @@ from lkdense.study.report import write_report
 KERNELS = {'7': 7, '31': 31, '31 strips': 31}
 
 
-def cell(kernel, task, data, seed, metrics, **others) -> dict:
-    return {
-        'name': f'{task}-{data}-{kernel}-{seed}',
-        'family': 'pico',
-        'kernel': kernel,
-        'reach': KERNELS[kernel],
-        'kernel_sizes': [KERNELS[kernel]] * 4,
-        'strips': 'strips' in kernel,
-        'task': task,
-        'data': data,
-        'size': '128',
-        'head': None,
-        'seed': seed,
-        'metrics': metrics,
-        **others,
-    }
+def cell(kernel: str, task: str, data: str, seed: int, metrics: dict, **others) -> dict:
+    """Return the result of one training."""
+    reach = KERNELS[kernel]
+    network = dict(family='pico', kernel=kernel, reach=reach, kernel_sizes=[reach] * 4, strips='strips' in kernel)
+    setting = dict(task=task, data=data, size='128', head=None, seed=seed)
+
+    return {'name': f'{task}-{data}-{kernel}-{seed}', **network, **setting, 'metrics': metrics, **others}
 
 
 @pytest.fixture(scope='module')
@@ -47,27 +38,21 @@ def full() -> dict:
             'parameters': 9e6 + 1e6 * larger,
             'macs': 1.2e9 + 1e8 * larger,
         }
-        results += [
-            cell(kernel, 'classification', 'crops', seed, {'accuracy/top1': 60 + larger + 2 * seed}, **costs),
-            cell(
-                kernel, 'segmentation', 'camvid', seed, {'mIoU': 20 + 3 * larger + 0.01 * seed * larger + seed},
-                head='UPerNet', erf=[{'threshold': 0.5, 'ratio': 0.1 + 0.1 * t, 'trained': t} for t in (True, False)],
-                **costs,
-            ),
-            cell(
-                kernel, 'detection', 'nuclei', seed, head='Mask R-CNN',
-                metrics={
-                    'coco/bbox_mAP': 0.2 + 0.01 * seed, 'coco/segm_mAP': 0.25, 'coco/bbox_mAP_s': 0.1 + 0.01 * seed,
-                    'coco/bbox_mAP_m': 0.3, 'coco/bbox_mAP_l': -1.0,
-                },
-            ),
-        ]  # fmt: skip
+        areas = [{'threshold': 0.5, 'ratio': 0.1 + 0.1 * trained, 'trained': trained} for trained in (True, False)]
+
+        top1 = {'accuracy/top1': 60 + larger + 2 * seed}
+        results.append(cell(kernel, 'classification', 'crops', seed, top1, **costs))
+
+        miou = {'mIoU': 20 + 3 * larger + 0.01 * seed * larger + seed}
+        results.append(cell(kernel, 'segmentation', 'camvid', seed, miou, head='UPerNet', erf=areas, **costs))
+
+        ap = {'coco/bbox_mAP': 0.2 + 0.01 * seed, 'coco/segm_mAP': 0.25}
+        ap |= {'coco/bbox_mAP_s': 0.1 + 0.01 * seed, 'coco/bbox_mAP_m': 0.3, 'coco/bbox_mAP_l': -1.0}
+        results.append(cell(kernel, 'detection', 'nuclei', seed, ap, head='Mask R-CNN'))
 
         for distance in (16, 64):
-            accuracy = 99.0 if larger or distance == 16 else 50.0
-            results.append(
-                cell(kernel, 'segmentation', 'probe', seed, {'aAcc': accuracy}, distance=distance, chance=50)
-            )
+            accuracy = {'aAcc': 99.0 if larger or distance == 16 else 50.0}
+            results.append(cell(kernel, 'segmentation', 'probe', seed, accuracy, distance=distance, chance=50))
 
     return {
         'study': 'full',
@@ -171,6 +156,7 @@ def test_every_kind_of_figure_is_there_and_shows_something(page):
         'full_loss_segmentation_camvid_upernet',
         'full_probe_segmentation_probe_pixel_accuracy',
     }
+
     for name in names:
         pixels = np.asarray(Image.open(page.parent / f'{name}.png').convert('L'))
         assert 0.005 < (pixels < 200).mean() < 0.5, name

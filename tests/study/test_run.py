@@ -33,37 +33,32 @@ def untrained(tmp_path_factory):
 
 
 def plan(parent: Path) -> Path:
+    """Write the plan of a study of two small cells below ``parent`` and return its folder."""
     root = '{data}/reach'
+    options = {
+        'train_dataloader.dataset.data_root': root,
+        'val_dataloader.dataset.data_root': root,
+        'test_dataloader.dataset.data_root': root,
+        'train_dataloader.num_workers': 0,
+        'train_dataloader.persistent_workers': False,
+        'train_dataloader.batch_size': 1,
+        'model.decode_head.in_channels': 16,
+        'model.decode_head.channels': 16,
+        'train_cfg.max_iters': ITERATIONS,
+        'train_cfg.val_interval': ITERATIONS,
+        'default_hooks.logger.interval': 1,
+        'default_hooks.checkpoint.interval': 1,
+    }
+    erf = dict(images=str(parent / 'two/data/reach/images/val'), count=1, size=[64, 96])
+    reach = dict(kind='segmentation', config='studies/fcn_stage1_reach', distances=[24], chance=50.0, erf=erf)
+
+    arch = dict(depths=[1, 1, 1, 1], dims=[16, 8, 8, 8])
     study = {
         'title': 'Two cells',
         'seeds': [0],
-        'families': {
-            'one': dict(type='lkdense.ConvNeXt', arch=dict(depths=[1, 1, 1, 1], dims=[16, 8, 8, 8])),
-        },
+        'families': {'one': dict(type='lkdense.ConvNeXt', arch=arch)},
         'kernels': {'7': dict(kernel_sizes=[7, 7, 7, 7]), '13': dict(kernel_sizes=[13, 13, 13, 13])},
-        'tasks': {
-            'reach': dict(
-                kind='segmentation',
-                config='studies/fcn_stage1_reach',
-                distances=[24],
-                chance=50.0,
-                erf=dict(images=str(parent / 'two/data/reach/images/val'), count=1, size=[64, 96]),
-                options={
-                    'train_dataloader.dataset.data_root': root,
-                    'val_dataloader.dataset.data_root': root,
-                    'test_dataloader.dataset.data_root': root,
-                    'train_dataloader.num_workers': 0,
-                    'train_dataloader.persistent_workers': False,
-                    'train_dataloader.batch_size': 1,
-                    'model.decode_head.in_channels': 16,
-                    'model.decode_head.channels': 16,
-                    'train_cfg.max_iters': ITERATIONS,
-                    'train_cfg.val_interval': ITERATIONS,
-                    'default_hooks.logger.interval': 1,
-                    'default_hooks.checkpoint.interval': 1,
-                },
-            )
-        },
+        'tasks': {'reach': dict(options=options, **reach)},
         'data': {'reach': dict(make='reach', distance=24, train=4, val=2)},
     }
 
