@@ -15,7 +15,7 @@ from .statistics import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Interval, format_nu
 CONFOUNDS = (
     'Each interval holds the true value in 95 of 100 cases by itself: of twenty comparisons one misses it by chance.',
     'The seeds differ in initial weights and order of images. Data and recipe are the same, so the intervals say '
-    'nothing of how the result would change with another data set or a recipe tuned for each kernel.',
+    'nothing about how the result would change with another data set or a recipe tuned for each kernel.',
 )
 GAIN_CONFOUND = (
     'A point of accuracy and a point of mIoU or AP are not the same thing. The verdicts compare points, because the '
