@@ -34,15 +34,18 @@ def main() -> None:
     table, text = (Path(f'{args.out}.{ending}').resolve() for ending in ('csv', 'md'))
     if args.again:
         table.unlink(missing_ok=True)
+
     rows = read_rows(table)
     warnings.simplefilter('ignore')
     for package in PACKAGES:
         with without_onedl_notice():
             register_all_of(package)
+
     with table.open('a', newline='') as file:
         writer = csv.writer(file, lineterminator='\n')
         if not rows:
             writer.writerow(Row._fields)
+
         for package in PACKAGES:
             # some configs name others by their path from here
             os.chdir(shipped(package)[0].parent)
@@ -52,6 +55,7 @@ def main() -> None:
                 file.flush()
                 rows.append(row)
                 print(f'{time.process_time() - started:7.1f} s  {row.config}: {row.outcome}', file=sys.stderr)
+
     text.write_text(page(rows, args.backbone))
     print(f'{table}\n{text}')
 

@@ -129,8 +129,10 @@ def _add_questions(app: Flask, session: Session) -> None:
         place, stage, stages = point(), request.args.get('stage', -1, int), len(session.subject(number).strides)
         if not 0 <= stage < stages:
             abort(400, f'stage must be in 0 to {stages - 1}')
+
         cells, (height, width) = session.receptive_field(key, number, place, stage)
         rows, columns = cells.shape
+
         return jsonify(
             values=encoded(np.rint(255 * cells)),
             size=(columns, rows),

@@ -40,18 +40,22 @@ def decode(content: bytes, side: int) -> Image.Image:
         raise ImageError(f'the image has more than {MAX_PIXELS / 1e6:.0f} million pixels') from None
     except DAMAGE:
         raise ImageError(f'this is no image that can be read; wanted {", ".join(FORMATS)}') from None
+
     # the header tells the size: nothing has been decoded yet
     if image.width * image.height > MAX_PIXELS:
         raise ImageError(
             f'the image has {image.width} x {image.height} pixels, at most {MAX_PIXELS / 1e6:.0f} million are taken'
         )
+
     if image.mode not in MODES:
         raise ImageError(f'the pixels are of kind {image.mode}, wanted 8 bits a channel')
+
     try:
         image.draft('RGB', (side, side))
         image = ImageOps.exif_transpose(image).convert('RGB')
     except DAMAGE:
         raise ImageError('the image is damaged: its pixels cannot be read') from None
+
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     return image
 

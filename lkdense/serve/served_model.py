@@ -89,8 +89,10 @@ class Subject:
         position = place[0] * height / inputs.shape[-2], place[1] * width / inputs.shape[-1]
         field = compute_erf(self.model.backbone, [inputs], output=stage, position=position)
         cells = avg_pool2d(torch.from_numpy(field[None, :height, :width]), CELL, ceil_mode=True)[0].numpy()
+
         if not cells.max() > 0:
             return np.zeros_like(cells), (height, width)
+
         floor = 10.0**-DECADES
         return 1 + np.log10(np.maximum(cells / cells.max(), floor)) / DECADES, (height, width)
 

@@ -23,6 +23,7 @@ def literal(value: Any, used: int, indent: int) -> str:
     flat = _flat(value)
     if used + len(flat) < WIDTH or not isinstance(value, dict | list | tuple) or not value:
         return flat
+
     deeper = indent + 4
     if isinstance(value, dict):
         opening, closing, starts = ('dict(', ')', [f'{key}=' for key in value])
@@ -32,6 +33,7 @@ def literal(value: Any, used: int, indent: int) -> str:
     else:
         opening, closing = '[]' if isinstance(value, list) else '()'
         entries = [('', entry) for entry in value]
+
     body = [f'{" " * deeper}{start}{literal(entry, deeper + len(start) + 1, deeper)},' for start, entry in entries]
     return '\n'.join([opening, *body, ' ' * indent + closing])
 

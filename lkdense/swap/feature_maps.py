@@ -82,12 +82,14 @@ def stages_for(maps: Maps, backbone: str) -> tuple[int, ...]:
         and (not held_back or len(rising) > 1)
         and stages[-1] in (2, 3)
     )
+
     if not is_pyramid:
         raise SwapError(
             'no pyramid',
             f'{backbone} yields maps at strides {listed(strides)}: no pyramid up to stride 16 or 32, '
             'which stages at strides 4, 8, 16, 32 could take the place of',
         )
+
     return tuple(stages)
 
 
@@ -157,4 +159,5 @@ def _on_meta_or_cpu(run: Callable[[int], Any], who: str, hint: str = '') -> Any:
             raise
         except Exception as error:  # what any class of a host may raise
             failure = error
+
     raise SwapError(CANNOT_RUN, f'{who} cannot be built and run: {first_line(failure)}{hint}') from failure

@@ -22,7 +22,9 @@ def known_maps(backbone: dict) -> tuple[tuple[int, ...], tuple[int, ...]] | None
         widths, places = POOLFORMER[arch], [0, 2, 4, 6]
     else:
         return None
+
     if not isinstance(indices, list | tuple) or not set(indices) <= set(places):
         return None
+
     stages = [places.index(i) for i in indices]
     return tuple(4 * 2**i for i in stages), tuple(widths[i] for i in stages)

@@ -43,6 +43,7 @@ def recipe_for(name: str, scope: str | None) -> Recipe:
     arch = size if size in archs else SIZES.get(size)
     if arch not in archs:
         raise SwapError('unknown name', f'there is no backbone {name!r}; known are {listed(names())}')
+
     for pattern in SOURCES.get(scope, SOURCES['mmseg']):
         try:
             cfg, source = get_config(pattern.format(name)), pattern.format(name)
@@ -51,12 +52,14 @@ def recipe_for(name: str, scope: str | None) -> Recipe:
             continue
     else:
         cfg, source = get_config(NO_RECIPE), None
+
     backbone = cfg.model.backbone.to_dict() if source else dict(arch=arch, drop_path_rate=0.0)
     # the dotted name needs no import line
     backbone['type'] = f'lkdense.{FAMILIES[family]}'
     wrapper = cfg.optim_wrapper.to_dict()
     if (constructor := wrapper.get('constructor')) and '.' not in constructor:
         wrapper['constructor'] = f'lkdense.{constructor}'
+
     preprocessor = {key: cfg.model.data_preprocessor[key] for key in ('mean', 'std', 'bgr_to_rgb')}
     return Recipe(backbone, wrapper, preprocessor, cfg.auto_scale_lr.base_batch_size, source)
 

@@ -35,8 +35,10 @@ def follow(model: dict, path: str, old: Maps, new: Maps, scope: str | None, give
             new = maps_after(neck, new, scope)
         except SwapError as error:
             raise SwapError('fails', f'with the new widths {error}') from error
+
     if old.widths == new.widths:
         return
+
     _read_one_map(model.get('decode_head'), old, new)
     for key in model:
         if key.endswith('head') and not key.startswith('teacher'):
@@ -77,6 +79,7 @@ def _rewire_head(head: dict, path: str, old: Maps, new: Maps, given: Mapping[str
             f'{path}.shared_head is a {head["shared_head"].get("type")}, a stage of the old backbone that goes on from '
             'its maps; a detector with a neck has none',
         )
+
     for part, where in dicts(head, path):
         # deeper in a head, only what names the maps that it reads does read them
         if part is head or 'in_index' in part:
@@ -110,6 +113,7 @@ def _rewire(reader: dict, path: str, old: Maps, new: Maps, given: Mapping[str, A
 def _translated(reader: dict, key: str, path: str, old: Maps, new: Maps, given: Mapping[str, Any]) -> Any:
     if f'{path}.{key}' in given:
         return given[f'{path}.{key}']
+
     widths = _several(reader[key])
     indices = _several(reader['in_index']) if key == 'in_channels' and 'in_index' in reader else range(len(old.widths))
     found = _by_place(widths, indices, old, new) or [_by_width(width, old, new) for width in widths]
@@ -119,6 +123,7 @@ def _translated(reader: dict, key: str, path: str, old: Maps, new: Maps, given: 
             f'{path}.{key} is {reader[key]}, where the maps that it may read have {listed(old.widths)} channels, which '
             f'become {listed(new.widths)}: name what it should be with --set {path}.{key}=...',
         )
+
     return type(reader[key])(found) if isinstance(reader[key], list | tuple) else found[0]
 
 

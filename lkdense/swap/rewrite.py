@@ -94,22 +94,28 @@ def swap_backbone(cfg: Config, name: str, choices: Choices = AS_RECOMMENDED) -> 
     model, path = _holder(new.get('model'))
     recipe = recipe_for(name, scope)
     their_type = model['backbone'].get('type')
+
     if (channels := model['backbone'].get('in_channels', 3)) != 3:
         raise SwapError('other images', f'{their_type} reads images of {channels} channels, our backbones of 3')
+
     theirs = choices.their_maps or measure(model['backbone'], scope)
     stages = stages_for(theirs, their_type)
     model['backbone'] = _backbone(recipe, stages, choices)
     ours = measure(model['backbone'], scope)
     follow(model, path, theirs, ours, scope, choices.given)
+
     for key, value in choices.given.items():
         if _at(new, key) != value:
             raise SwapError('unknown name', f'--set {key}: no width of what reads the backbone stands there')
+
     notes = _notes(theirs, ours, their_type, choices)
     _forget_weights(new, model)
     _forget_imports(new, their_type)
     _normalize(new['model'], recipe)
+
     if not choices.keep_optimizer and 'optimizer' in (new.get('optim_wrapper') or {}):
         _train(new, recipe, has_decay=path == 'model', notes=notes)
+
     return Swap(_changes(old, new), list(_differences(old, new)), notes, new)
 
 
@@ -204,6 +210,7 @@ def _train(cfg: dict, recipe: Recipe, has_decay: bool, notes: list[str]) -> None
         notes.append(
             f'the learning rate of {suited["optimizer"]["lr"]:g} is meant for {recipe.batch_size} images an iteration'
         )
+
     decays = has_decay and 'constructor' in suited
     paramwise = {k: v for k, v in (wrapper.get('paramwise_cfg') or {}).items() if k not in DECAY_OPTIONS}
     if custom := paramwise.pop('custom_keys', None):
@@ -212,10 +219,12 @@ def _train(cfg: dict, recipe: Recipe, has_decay: bool, notes: list[str]) -> None
         paramwise |= dict(custom_keys=kept) if kept else {}
     if has_decay:
         paramwise.update({k: v for k, v in suited.get('paramwise_cfg', {}).items() if k != 'custom_keys'})
+
     if decays:
         wrapper['constructor'] = suited['constructor']
     else:
         wrapper.pop('constructor', None)
+
     if paramwise:
         wrapper['paramwise_cfg'] = paramwise
     else:
@@ -247,6 +256,7 @@ def _changes(old: dict, new: dict) -> dict:
         before = old.get(key, ABSENT)
         if _same(before, value):
             continue
+
         if not isinstance(value, dict) or not isinstance(before, dict):
             changes[key] = value
         elif before.keys() <= value.keys() and before.get('type') == value.get('type'):
@@ -254,12 +264,14 @@ def _changes(old: dict, new: dict) -> dict:
         else:
             # what a config inherits can be taken out in no other way
             changes[key] = dict(_delete_=True) | value
+
     return changes
 
 
 def _differences(old: Any, new: Any, path: str = '') -> Iterator[tuple[str, Any, Any]]:
     if _same(old, new):
         return
+
     nested = isinstance(old, dict) and isinstance(new, dict) and old.get('type') == new.get('type')
     if nested:
         for key in dict.fromkeys((*old, *new)):

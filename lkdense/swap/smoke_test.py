@@ -93,12 +93,14 @@ def optimizer_fails(model: nn.Module, cfg: Config) -> str | None:
     """Return why the optimizer of ``cfg`` cannot be built for ``model``, or None."""
     if 'optimizer' not in (cfg.get('optim_wrapper') or {}):
         return None
+
     # without what is for mixed precision or for several processes
     parts = {
         key: cfg.optim_wrapper[key] for key in ('optimizer', 'constructor', 'paramwise_cfg') if key in cfg.optim_wrapper
     }
     # the hosts tell at length what they build
     logging.disable(logging.INFO)
+
     try:
         scope = cfg.get('default_scope') or 'mmengine'
         with DefaultScope.overwrite_default_scope(scope), redirect_stdout(StringIO()):
@@ -107,6 +109,7 @@ def optimizer_fails(model: nn.Module, cfg: Config) -> str | None:
         return first_line(error)
     finally:
         logging.disable(logging.NOTSET)
+
     return None
 
 
@@ -128,6 +131,7 @@ def build(cfg: Config) -> nn.Module:
         cfg.model.language_model = dict(type=f'{__package__}.trial.TextStub', use_sub_sentence_represent=by_phrases)
     if cfg.model.get('teacher_ckpt'):
         cfg.model.teacher_ckpt = None
+
     for part, _ in dicts(cfg.model, 'model'):
         # both are for training: recomputed layers, which take fairscale, and statistics of several processes
         if 'num_cp' in part:
@@ -136,6 +140,7 @@ def build(cfg: Config) -> nn.Module:
             part['type'] = 'BN'
         if 'lang_model_name' in part:
             part['lang_model_name'] = text_config()
+
     return build_model(cfg)
 
 
@@ -176,9 +181,11 @@ def run(model: nn.Module, image: Tensor) -> None:
         for head in heads if isinstance(heads, nn.ModuleList) else [heads] if heads is not None else []:
             head(maps)
         return
+
     sample = _sample('mmdet', 'DetDataSample', image)
     if not getattr(model, 'with_rpn', False):
         sample.proposals = InstanceData(bboxes=torch.tensor(BOXES), scores=torch.ones(len(BOXES)))
+
     sample.text, sample.tokens_positive = TEXT, PHRASES
     if hasattr(model, 'track_head'):
         # a video of one frame
@@ -204,6 +211,7 @@ def _costs(cfg: Config, size: tuple[int, int]) -> dict[str, tuple[str, str]]:
         model = inner(build(cfg))
     except Exception:  # what any class of a host may raise
         return dict.fromkeys(('backbone', 'whole model'), ('not built', 'not built'))
+
     costs = {}
     for name, part, forward in (('backbone', model.backbone, None), ('whole model', model, whole_pass)):
         parameters = sum(parameter.numel() for parameter in part.parameters())
@@ -212,6 +220,7 @@ def _costs(cfg: Config, size: tuple[int, int]) -> dict[str, tuple[str, str]]:
         except Exception:  # some operators of mmcv run with values only, and some heads ask for more
             macs = 'not counted'
         costs[name] = f'{parameters / 1e6:.2f} M', macs
+
     return costs
 
 
@@ -233,4 +242,5 @@ def _sample(package: str, name: str, image: Tensor) -> BaseDataElement:
         flip=False,
         flip_direction=None,
     )
+
     return getattr(importlib.import_module(f'{package}.structures'), name)(metainfo=metainfo)

@@ -92,6 +92,7 @@ def page(rows: Sequence[Row], backbone: str) -> str:
     found = defaultdict(list)
     for row in rows:
         found[row.outcome].append(row)
+
     lines = [
         '# The backbone swap over all configs of mmsegmentation and mmdetection',
         '',
@@ -112,9 +113,11 @@ def page(rows: Sequence[Row], backbone: str) -> str:
     for outcome, title in OUTCOMES.items():
         counts = [sum(row.package == package for row in found[outcome]) for package in packages]
         lines.append(f'| {title} | {" | ".join(map(str, counts))} | {sum(counts)} |')
+
     for outcome, title in OUTCOMES.items():
         if outcome != SWAPPED and found[outcome]:
             lines += ['', f'## {title[0].upper()}{title[1:]}', '', *_cases(found[outcome])]
+
     return '\n'.join(lines) + '\n'
 
 
@@ -128,6 +131,7 @@ def _row(package: str, folder: Path, config: str, backbone: str, outcomes: dict)
             swap = swap_backbone(cfg, backbone)
             text = json.dumps(_essence(swap.config['model']), sort_keys=True, default=str) + package
             model = hashlib.sha256(text.encode()).hexdigest()[:8]
+
             if model in outcomes:
                 outcome, detail = outcomes[model]
             else:
@@ -136,6 +140,7 @@ def _row(package: str, folder: Path, config: str, backbone: str, outcomes: dict)
                 outcome, detail = _tried(cfg, read(new))
     except SwapError as error:
         outcome, detail = error.kind, str(error)
+
     # folders of the machine on which something was built or tried tell nothing
     detail = re.sub(r'(?<![\w.])/(?:[\w.+-]+/)+', '', detail.replace(str(folder), 'configs'))
     return Row(package, config, their_type, outcome, detail, model)
@@ -152,6 +157,7 @@ def _tried(cfg: Config, new: Config) -> tuple[str, str]:
         except SwapError:
             return ('heads fail too' if runs_to_heads(new) else 'fails too'), str(error)
         return error.kind, str(error)
+
     return SWAPPED, ''
 
 
@@ -174,6 +180,7 @@ def _time_limit() -> Iterator[None]:
 
     before = signal.signal(signal.SIGPROF, stop)
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
+
     try:
         yield
     except TooSlow:
@@ -206,6 +213,7 @@ def _summary(rows: Sequence[Row], packages: Sequence[str]) -> list[str]:
         'swapped and run, of those that run with their own backbone |'
     ]
     lines.append('|---|---|---|---|---|---|')
+
     for name, part in (*((p, [row for row in rows if row.package == p]) for p in packages), ('all', rows)):
         pyramids = [row for row in part if row.outcome not in WITHOUT_PYRAMID]
         swapped = sum(row.outcome == SWAPPED for row in part)
@@ -217,6 +225,7 @@ def _summary(rows: Sequence[Row], packages: Sequence[str]) -> list[str]:
             for count, whole in ((swapped, len(pyramids)), (as_far, len(pyramids)), (swapped, runnable))
         ]
         lines.append(f'| {name} | {len(part)} | {len(pyramids)} | {" | ".join(shares)} of {runnable} |')
+
     return lines
 
 

@@ -54,6 +54,7 @@ class Browser:
         self.numbers, self.buffer, self.errors, self.session = itertools.count(1), b'', [], None
         target = self.call('Target.createTarget', url='about:blank')['targetId']
         self.session = self.call('Target.attachToTarget', targetId=target, flatten=True)['sessionId']
+
         for domain in ('Page', 'Runtime', 'DOM', 'Log'):
             self.call(f'{domain}.enable')
 
@@ -62,12 +63,14 @@ class Browser:
         number = next(self.numbers)
         message = dict(id=number, method=method, params=params, **({'sessionId': self.session} if self.session else {}))
         os.write(self.write_end, json.dumps(message).encode() + b'\0')
+
         for answer in self.messages():
             if answer.get('method') == 'Runtime.exceptionThrown':
                 self.errors.append(answer['params']['exceptionDetails'])
             if answer.get('id') == number:
                 assert 'error' not in answer, (method, answer['error'])
                 return answer['result']
+
         raise AssertionError('the browser has ended')
 
     def messages(self) -> Iterator[dict]:

@@ -168,8 +168,10 @@ def test_models_are_called_one_at_a_time(segmentor, photo, monkeypatch):
     app = create_app([segmentor, segmentor])
     key = app.test_client().post('/images', data=photo).json['key']
     paths = [f'/images/{key}/{number}/field?x=0&y=0&stage=0' for number in (0, 1, 0, 1)]
+
     with ThreadPoolExecutor(4) as pool:
         assert {answer.status_code for answer in pool.map(lambda path: app.test_client().get(path), paths)} == {200}
+
     assert most == [1, 1, 1, 1]
 
 
@@ -178,12 +180,15 @@ def test_an_answer_is_computed_once_and_old_images_are_forgotten(segmentor, phot
     monkeypatch.setattr(segmentor, 'predict', lambda image: calls.append(1) or predict(image))
     client = create_app([segmentor]).test_client()
     key = client.post('/images', data=photo).json['key']
+
     for path in ('prediction', 'scores?x=0&y=0', 'prediction'):
         assert client.get(f'/images/{key}/0/{path}').status_code == 200
+
     assert len(calls) == 1
     recent = Recent(2)
     for key in 'ab':
         recent.put(key, key)
+
     recent.get('a')
     recent.put('c', 'c')
     assert [recent.get(key) for key in 'abc'] == ['a', None, 'c']

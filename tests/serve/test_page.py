@@ -114,10 +114,12 @@ def test_the_receptive_field_follows_the_pointer(browser, segmentor, photo_path)
         view(browser, 'field')
         # the first stage sees little, and the last everything
         slide(browser, '#stage', 0)
+
         for x, y in ((0.2, 0.2), (0.8, 0.8)):
             browser.mouse('.view', x, y)
             here, there = OVERLAY.format(x=x, y=y), OVERLAY.format(x=1 - x, y=1 - y)
             browser.wait(f'{IDLE} && {here}[0][0] > 150 && {there}[0][0] < 50')
+
         slide(browser, '#stage', 3)
         browser.wait(f'{IDLE} && {OVERLAY.format(x=0.2, y=0.2)}[0][0] > 50')
         assert not browser.errors
@@ -161,8 +163,10 @@ def test_errors_are_said_and_lost_connections_found_again(browser, segmentor, ph
         drop(browser, 'photo.png', f'new Uint8Array({pixels})')
         browser.wait(DRAWN)
         assert browser.run('document.querySelector("#problem").hidden')
+
     browser.mouse('.view', 0.5, 0.5)
     problem(browser, 'Is lkdense serve still running?')
+
     with serving([segmentor], [photo_path], port):
         browser.wait('document.querySelector("#problem").hidden')
         # the new server does not know the image
@@ -207,8 +211,10 @@ def test_the_command_serves_until_interrupted(checkpoints, photo_path, tmp_path)
     )
     line = next(line for line in child.stdout if 'http://' in line)
     assert 'upernet_convnext_pico_ade20k' in line
+
     with urllib.request.urlopen(re.search(r'http://127\.0\.0\.1:\d+', line).group()) as page:
         assert b'<title>lkdense serve</title>' in page.read()
+
     child.send_signal(signal.SIGINT)
     _, errors = child.communicate(timeout=30)
     assert child.returncode == 0 and 'Traceback' not in errors

@@ -25,6 +25,7 @@ def configs(tmp_path, monkeypatch):
     }
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
+
     monkeypatch.setattr(module, 'shipped', lambda package: (tmp_path, list(texts)))
 
 

@@ -126,11 +126,13 @@ def test_swaps_and_runs(path, expected, tmp_path):
     new.write_text(written(str(path), swap.changes, 'A swap.'))
     cfg = read(new)
     assert cfg.to_dict() == swap.config
+
     for key, value in expected.items():
         found = cfg
         for part in key.split('.'):
             found = found[int(part)] if part.isdigit() else found.get(part)
         assert found == value, key
+
     holder = cfg.model.get('detector', cfg.model)
     assert holder.backbone.type == 'lkdense.SLaK'
     assert set(holder.backbone) <= {'type', 'arch', 'drop_path_rate', 'out_indices'}
@@ -184,9 +186,11 @@ def test_the_schedule_follows_the_new_rate():
     assert schedule['eta_min'] == 1e-6
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], swap.config['optim_wrapper']['optimizer']['lr'])
     scheduler = PolyLR(optimizer, eta_min=schedule['eta_min'], power=0.9, end=10, by_epoch=False)
+
     for _ in range(10):
         optimizer.step()
         scheduler.step()
+
     assert optimizer.param_groups[0]['lr'] == pytest.approx(1e-6)
     assert swapped(CONFIGS['upernet'][0], keep_optimizer=True).config['param_scheduler'][0]['eta_min'] == 1e-4
 
@@ -222,9 +226,11 @@ def test_a_width_that_cannot_be_told_is_asked_for(tmp_path):
     path.write_text(f'_base_ = {str(CONFIGS["upernet"][0])!r}\nmodel = dict(auxiliary_head=dict(in_channels=99))')
     with pytest.raises(SwapError, match=r'--set model\.auxiliary_head\.in_channels=') as caught:
         swapped(path)
+
     assert caught.value.kind == 'undecided'
     swap = swapped(path, given={'model.auxiliary_head.in_channels': 332})
     assert swap.config['model']['auxiliary_head']['in_channels'] == 332
+
     for wrong in ('model.auxiliary_hed.in_channels', 'model.decode_head.channels', 'model.backbone.7'):
         with pytest.raises(SwapError, match=f'--set {wrong}: no width'):
             swapped(path, given={'model.auxiliary_head.in_channels': 332, wrong: 5})
@@ -246,6 +252,7 @@ model = dict(backbone=dict(_delete_=True, type='absent.Net'), decode_head=dict(i
 """)
     with pytest.raises(SwapError, match=r'absent\.Net cannot be built.*--their-maps'):
         swapped(path)
+
     config = swapped(path, their_maps=Maps((4, 8, 16, 32), (96, 192, 384, 768))).config
     assert config['model']['decode_head']['in_channels'] == ALL
     assert config['custom_imports'] is None
@@ -309,6 +316,7 @@ def test_the_command_writes_a_short_config_and_tells_the_cost(tmp_path, monkeypa
     assert "_base_ = 'mine.py'" in text
     assert "backbone=dict(_delete_=True, type='lkdense.SLaK', arch='pico', drop_path_rate=0.0)" in text
     assert len(text.splitlines()) < 20
+
     with pytest.raises(SystemExit, match=r'mine_slak_pico\.py is there already'):
         main(['swap', 'mine.py', 'slak_pico'])
 
@@ -316,6 +324,7 @@ def test_the_command_writes_a_short_config_and_tells_the_cost(tmp_path, monkeypa
 def test_the_command_refuses_what_would_not_work_later(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     theirs = str(CONFIGS['upernet'][0])
+
     for options, message in (
         (['--checkpoint', 'nothere.pth'], 'there is no checkpoint nothere.pth'),
         (['--checkpoint', OFFICIAL], r'What would fit it: .*SLaK'),
@@ -323,6 +332,7 @@ def test_the_command_refuses_what_would_not_work_later(tmp_path, monkeypatch, ca
     ):
         with pytest.raises(SystemExit, match=message):
             main(['swap', theirs, 'slak_pico', *options])
+
     assert not list(tmp_path.iterdir())
     main(['swap', 'upernet_slak_pico_ade20k', 'convnext_pico', '--shape', '64', '64'])
     assert "type='lkdense.ConvNeXt'" in Path('upernet_slak_pico_ade20k_convnext_pico.py').read_text()
