@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from lkdense.data.synthetic import write_scenes
-from lkdense.swap.survey import shipped
+from lkdense.swap.survey import shipped_configs
 
 # what tools/train.py of mmseg and of mmdet does with a config
 TRAIN = """
@@ -64,7 +64,7 @@ train_dataloader['dataset']['pipeline'] = [
 def test_trains_an_iteration_under_the_host_alone(package, tmp_path):
     base, layout, changes = CONFIGS[package]
     write_scenes(layout, tmp_path / 'data', images=8, size=64)
-    text = f'_base_ = {str(shipped(package)[0] / base)!r}\n{changes}{SCHEDULE}'
+    text = f'_base_ = {str(shipped_configs(package)[0] / base)!r}\n{changes}{SCHEDULE}'
     (tmp_path / 'mine.py').write_text(text)
     done = subprocess.run([sys.executable, '-c', TRAIN], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]

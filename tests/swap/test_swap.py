@@ -8,18 +8,18 @@ from mmengine.config import Config
 from mmengine.optim import PolyLR, build_optim_wrapper
 
 from lkdense.commands import main
-from lkdense.swap import Choices, Maps, SwapError, read, swap_backbone, try_out, written
-from lkdense.swap.config_writer import literal
-from lkdense.swap.known_backbones import known_maps
-from lkdense.swap.recipe import names, recipe_for
-from lkdense.swap.rewire import dicts
-from lkdense.swap.smoke_test import TextStub, build
-from lkdense.swap.survey import shipped
+from lkdense.swap import Maps, SwapError, SwapOptions, read_host_config, render_config, run_smoke_test, swap_backbone
+from lkdense.swap.config_writer import render_value
+from lkdense.swap.known_backbones import look_up_maps
+from lkdense.swap.recipe import backbone_names, find_recipe
+from lkdense.swap.rewire import dicts_with_paths
+from lkdense.swap.smoke_test import TextStub, build_offline
+from lkdense.swap.survey import shipped_configs
 
 pytestmark = pytest.mark.filterwarnings('ignore::UserWarning', 'ignore::FutureWarning')
 
 OFFICIAL = str(Path(__file__).parents[1] / 'official/slak_51_decomposed.pth')
-MMSEG, MMDET = shipped('mmseg')[0], shipped('mmdet')[0]
+MMSEG, MMDET = shipped_configs('mmseg')[0], shipped_configs('mmdet')[0]
 # of slak_pico
 ALL = [83, 166, 332, 665]
 # a config, and what its readers expect afterwards
@@ -115,16 +115,16 @@ REFUSED = {
 }
 
 
-def swapped(path, name='slak_pico', **choices):
-    return swap_backbone(read(path), name, Choices(**choices))
+def swapped(path, name='slak_pico', **options):
+    return swap_backbone(read_host_config(path), name, SwapOptions(**options))
 
 
 @pytest.mark.parametrize(('path', 'expected'), CONFIGS.values(), ids=CONFIGS)
 def test_swaps_and_runs(path, expected, tmp_path):
     swap = swapped(path)
     new = tmp_path / 'new.py'
-    new.write_text(written(str(path), swap.changes, 'A swap.'))
-    cfg = read(new)
+    new.write_text(render_config(str(path), swap.changes, 'A swap.'))
+    cfg = read_host_config(new)
     assert cfg.to_dict() == swap.config
 
     for key, value in expected.items():
@@ -138,7 +138,7 @@ def test_swaps_and_runs(path, expected, tmp_path):
     assert set(holder.backbone) <= {'type', 'arch', 'drop_path_rate', 'out_indices'}
     assert cfg.get('load_from') is None
     assert 'lkdense' not in str(cfg.get('custom_imports'))
-    try_out(cfg)
+    run_smoke_test(cfg)
 
 
 @pytest.mark.parametrize(('path', 'kind', 'words'), REFUSED.values(), ids=REFUSED)
@@ -150,13 +150,13 @@ def test_refuses_with_the_reason(path, kind, words):
 
 def test_every_backbone_of_ours_has_a_recipe_and_goes_in():
     assert {'slak_t', 'slak_b', 'replknet_31b', 'replknet_xl', 'convnext_t', 'unireplknet_s', 'slak_pico'} <= set(
-        names()
+        backbone_names()
     )
-    for name in names():
+    for name in backbone_names():
         for scope in ('mmseg', 'mmdet'):
-            assert recipe_for(name, scope).backbone['type'].startswith('lkdense.')
+            assert find_recipe(name, scope).backbone['type'].startswith('lkdense.')
     with pytest.raises(SwapError, match='slak_t, slak_s'):
-        recipe_for('slak_huge', 'mmseg')
+        find_recipe('slak_huge', 'mmseg')
 
 
 def test_training_is_as_in_our_recipes():
@@ -174,7 +174,7 @@ def test_training_is_as_in_our_recipes():
     # the old one was of Caffe's kind
     assert cfg.model.data_preprocessor.bgr_to_rgb is True
     assert cfg.model.data_preprocessor.std == [58.395, 57.12, 57.375]
-    rates = {group['lr'] for group in build_optim_wrapper(build(cfg), cfg.optim_wrapper).optimizer.param_groups}
+    rates = {group['lr'] for group in build_optim_wrapper(build_offline(cfg), cfg.optim_wrapper).optimizer.param_groups}
     assert max(rates) == 2e-4
     assert min(rates) < 1e-4
 
@@ -196,7 +196,7 @@ def test_the_schedule_follows_the_new_rate():
 
 
 def test_an_adamw_keeps_its_rates_and_loses_what_was_about_the_old_backbone():
-    before = read(MMSEG / 'mask2former/mask2former_swin-t_8xb2-90k_cityscapes-512x1024.py')
+    before = read_host_config(MMSEG / 'mask2former/mask2former_swin-t_8xb2-90k_cityscapes-512x1024.py')
     after = swap_backbone(before, 'slak_t').config['optim_wrapper']
     assert after['optimizer'] == before.optim_wrapper.optimizer
     assert after['constructor'] == 'lkdense.LayerDecayOptimWrapperConstructor'
@@ -217,7 +217,7 @@ def test_a_backbone_without_layer_decay_leaves_the_slower_rate_of_the_whole_one(
 def test_the_user_may_choose():
     path = CONFIGS['retinanet'][0]
     swap = swapped(path, 'slak_t', keep_optimizer=True, drop_path_rate=0.1)
-    assert swap.config['optim_wrapper'] == read(path).optim_wrapper
+    assert swap.config['optim_wrapper'] == read_host_config(path).optim_wrapper
     assert swap.config['model']['backbone']['drop_path_rate'] == 0.1
 
 
@@ -228,12 +228,12 @@ def test_a_width_that_cannot_be_told_is_asked_for(tmp_path):
         swapped(path)
 
     assert caught.value.kind == 'undecided'
-    swap = swapped(path, given={'model.auxiliary_head.in_channels': 332})
+    swap = swapped(path, chosen_widths={'model.auxiliary_head.in_channels': 332})
     assert swap.config['model']['auxiliary_head']['in_channels'] == 332
 
     for wrong in ('model.auxiliary_hed.in_channels', 'model.decode_head.channels', 'model.backbone.7'):
         with pytest.raises(SwapError, match=f'--set {wrong}: no width'):
-            swapped(path, given={'model.auxiliary_head.in_channels': 332, wrong: 5})
+            swapped(path, chosen_widths={'model.auxiliary_head.in_channels': 332, wrong: 5})
 
 
 def test_images_of_more_channels_are_refused(tmp_path):
@@ -272,7 +272,7 @@ model = dict(backbone=dict(_delete_=True, type='absent.Net'), decode_head=dict(i
 )
 def test_maps_of_backbones_of_mmpretrain(change, widths):
     backbone = dict(type='mmpretrain.ConvNeXt', arch='tiny', out_indices=(0, 1, 2, 3), gap_before_final_norm=False)
-    maps = known_maps(backbone | change)
+    maps = look_up_maps(backbone | change)
     assert (maps and maps[1]) == widths
     if widths and len(widths) == 4:
         assert maps[0] == (4, 8, 16, 32)
@@ -298,7 +298,7 @@ def test_dilation_that_is_lost_is_told():
 def test_nothing_of_the_old_backbone_is_left():
     config = swapped(MMDET / 'cityscapes/mask-rcnn_r50_fpn_1x_cityscapes.py').config
     assert config['load_from'] is None
-    found = {key for part, _ in dicts(config['model'], 'model') for key in part}
+    found = {key for part, _ in dicts_with_paths(config['model'], 'model') for key in part}
     assert not found & {'frozen_stages', 'norm_eval', 'style', 'depth'}
     assert 'open-mmlab' not in str(config['model'])
 
@@ -358,6 +358,6 @@ def test_the_command_refuses_what_would_not_work_later(tmp_path, monkeypatch, ca
     ],
 )
 def test_what_is_written_is_what_was_meant(value):
-    text = literal(value, 0, 0)
+    text = render_value(value, 0, 0)
     assert eval(text) == value
     assert max(map(len, text.splitlines())) <= 100
