@@ -13,7 +13,7 @@ from pathlib import Path
 from mmengine.config import DictAction
 
 from ..checkpoints.file import CheckpointError
-from ..config import find_config, without_onedl_notice
+from ..config import find_config
 from ..errors import UserError
 from ..swap import (
     Maps,
@@ -80,9 +80,7 @@ def main(args: argparse.Namespace) -> None:
 
     # Weights at an internet address come as an empty dict: they are not downloaded for a try.
     weights = check_checkpoint(args.checkpoint, '--checkpoint') if args.checkpoint else {}
-    with without_onedl_notice():
-        old = read_host_config(old_path)
-
+    old = read_host_config(old_path)
     options = SwapOptions(
         checkpoint=args.checkpoint,
         drop_path_rate=args.drop_path,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
 
-from ..config import dicts_in, register_all_of
+from ..config import dicts_in, register_all_of, without_onedl_notice
 from ..errors import first_line
 from .feature_maps import Maps, SwapError, comma_separated, match_stages, measure_maps
 from .recipe import Recipe, find_recipe
@@ -84,11 +84,12 @@ def read_host_config(path: str | Path) -> Config:
         raise SwapError('unreadable', f'{path} cannot be read: {first_line(error)}') from error
 
     scope = cfg.get('default_scope')
-    if scope in ('mmseg', 'mmdet'):
-        register_all_of(scope)
+    with without_onedl_notice():
+        if scope in ('mmseg', 'mmdet'):
+            register_all_of(scope)
 
-    with suppress(ImportError):
-        import_modules_from_strings(**(cfg.get('custom_imports') or dict(imports=[])))
+        with suppress(ImportError):
+            import_modules_from_strings(**(cfg.get('custom_imports') or dict(imports=[])))
 
     return cfg
 

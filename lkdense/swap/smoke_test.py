@@ -215,8 +215,8 @@ def compare_costs(before: Config, after: Config, size: tuple[int, int]) -> list[
 
     >>> from lkdense.config import read_config
     >>> cfg = read_config('upernet_convnext_pico_ade20k')
-    >>> print(compare_costs(cfg, cfg, (64, 64))[1].split())
-    ['backbone', '8.54', 'M', '0.11']
+    >>> compare_costs(cfg, cfg, (64, 64))[1].split()
+    ['backbone', '8.53', 'M', '0.11']
 
     Args:
         before: a config.
