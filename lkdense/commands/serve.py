@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--images', type=Path, metavar='DIR', help='folder of example images; those in its subfolders are found, too'
     )
+
     parser.add_argument(
         '--host', default=LOOPBACK[0], help='address to listen at (default: 127.0.0.1, for this machine only)'
     )

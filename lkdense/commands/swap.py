@@ -35,6 +35,7 @@ LONGEST_VALUE = 100  # characters of a value in the list of differences
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', metavar='CONFIG', help="your config: a path, or the name of one of lkdense's")
     parser.add_argument('backbone', metavar='BACKBONE', help='the new backbone, such as slak_t')
+
     parser.add_argument(
         '-o', '--out', metavar='NEW', help='the config to write (default: CONFIG_BACKBONE.py in the current folder)'
     )
@@ -45,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--keep-optimizer', action='store_true', help='leave the optimizer and its schedule as they are'
     )
+
     parser.add_argument(
         '--their-maps',
         nargs='+',

@@ -1,4 +1,4 @@
-"""What is taken as an image, what is refused and how, and that it lies as its EXIF data say."""
+"""Which files are taken as images, which are refused and why, and that photographs stand upright."""
 
 import io
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lkdense.inference.media import IMAGE_SUFFIXES
+from lkdense.inference.media import IMAGE_SUFFIXES, find_images
 from lkdense.serve.images import FORMATS, ImageError, decode_image
 
 
@@ -62,3 +62,11 @@ def test_every_example_that_is_found_can_be_decoded():
     for suffix in IMAGE_SUFFIXES:
         image = decode_image(content(Image.new('RGB', (8, 8)), known[suffix]), side=8)
         assert image.size == (8, 8), suffix
+
+
+def test_examples_are_the_images_of_a_folder(tmp_path):
+    (tmp_path / 'more').mkdir()
+    for name in ('b.JPG', 'more/a.png', 'notes.txt'):
+        (tmp_path / name).write_bytes(b'')
+
+    assert find_images(tmp_path, count=9) == [tmp_path / 'b.JPG', tmp_path / 'more/a.png']

@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from lkdense.data.synthetic import write_scenes
 from lkdense.swap.survey import shipped_configs
 
+ROOT = Path(__file__).parents[2]
 # The essence of the hosts' own tools/train.py. Each host trains in a process of its own, in which nothing has imported
 # lkdense; the processes are forks, because torch and MMEngine take seconds to import.
 TRAIN = """
@@ -69,7 +71,8 @@ train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False, d
     ann_file='annotations/instances_train2017.json'))
 model = dict(
     backbone=dict(_delete_=True, type='lkdense.SLaK', arch='pico'),
-    neck=dict(in_channels=[83, 166, 332, 665]))
+    neck=dict(in_channels=[83, 166, 332, 665], out_channels=16),
+    bbox_head=dict(in_channels=16, feat_channels=16, stacked_convs=1))
 train_dataloader['dataset']['pipeline'] = [
     dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True), dict(type='PackDetInputs')]
 """,
@@ -87,7 +90,7 @@ def folders(tmp_path_factory):
         text = f'_base_ = {str(shipped_configs(package)[0] / base)!r}\n{changes}{SCHEDULE}'
         (folders[package] / 'mine.py').write_text(text)
 
-    environment = dict(os.environ, OMP_NUM_THREADS='1')
+    environment = dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT))
     subprocess.run([sys.executable, '-c', TRAIN, *folders.values()], env=environment, check=True)
     return folders
 
