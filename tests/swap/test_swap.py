@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import PolyLR, build_optim_wrapper
+from mmengine.registry import MODELS
 
 from lkdense.commands import main
 from lkdense.config import dicts_in, get_config
@@ -321,6 +322,15 @@ def test_features_in_place_of_a_language_model(by_phrases):
     assert features['masks'].shape == ((2, tokens, tokens) if by_phrases else (2, tokens))
     assert ('text_token_mask' in features) == by_phrases
     assert model.tokenizer(['a shape.']).char_to_token(0) < model.tokenizer(['a shape.']).char_to_token(6) < tokens
+
+
+def test_a_language_model_is_not_downloaded(monkeypatch):
+    monkeypatch.setattr('lkdense.swap.smoke_test.build_model', lambda cfg: MODELS.build(cfg.model.language_model))
+    language_model = dict(type='BertModel', name='bert-base-uncased', use_sub_sentence_represent=True)
+    model = build_offline(Config(dict(model=dict(language_model=language_model))))
+
+    assert isinstance(model, TextStub)
+    assert model.by_phrases
 
 
 def test_a_note_says_that_dilation_is_lost():
