@@ -46,7 +46,7 @@ def measure(variant: str, seed: int) -> dict:
     seconds = time.perf_counter() - started
     printed = call('tools/test.py', config, work_dir / 'iter_400.pth', '--work-dir', work_dir / 'test')
     accuracy = float(re.search(r'mIoU (\d+\.\d+) %', printed.splitlines()[-1])[1])
-    nonzero = call('tools/sparsity.py', work_dir / 'iter_400.pth')
+    nonzero = call('-m', 'lkdense', 'sparsity', work_dir / 'iter_400.pth')
     parameters, active = re.search(r'parameters ([\d,]+), not zero ([\d,]+)', nonzero).groups()
     numbers = {name: int(text.replace(',', '')) for name, text in (('parameters', parameters), ('nonzero', active))}
     return dict(variant=variant, seed=seed, miou=accuracy, seconds=round(seconds), **numbers)

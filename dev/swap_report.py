@@ -25,8 +25,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         '--out',
         metavar='PATH',
-        default='docs/swap_report',
-        help='path of the two files, without .csv and .md (default: docs/swap_report)',
+        default='docs/evidence/swap_report',
+        help='path of the two files, without .csv and .md (default: docs/evidence/swap_report)',
     )
     parser.add_argument('--backbone', default='slak_pico', help='the backbone to put in (default: slak_pico)')
     parser.add_argument('--again', action='store_true', help='start afresh instead of going on')

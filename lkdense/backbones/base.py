@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from ..checkpoints.file import CheckpointError, tensors_only
 from ..checkpoints.keys import KeyMap, backbone_weights, misfits
 from ..layers import merge_branches
-from ..layers.in_place import has_hooks, nothing_overwritten, transformed
+from ..layers.in_place import forbid_overwriting, has_hooks, is_transformed
 
 # misfits that an error spells out before it only counts the rest
 MISFITS_SHOWN = 3
@@ -86,12 +86,12 @@ class StagedBackbone(BaseModule):
         """Return the maps of the chosen stages."""
         # a hook may keep what it sees
         watched = not torch.compiler.is_compiling() and has_hooks(self)
-        with nothing_overwritten() if watched else nullcontext():
+        with forbid_overwriting() if watched else nullcontext():
             return self._maps(x)
 
     def _maps(self, x: Tensor) -> tuple[Tensor, ...]:
         outputs = []
-        if self.CHANNELS_LAST_ON_CPU and x.device.type == 'cpu' and not transformed():
+        if self.CHANNELS_LAST_ON_CPU and x.device.type == 'cpu' and not is_transformed():
             # converted here once, it stays to the outputs
             x = x.contiguous(memory_format=torch.channels_last)
         for i, reduce in enumerate((self.stem, *self.downsamples)):
@@ -234,7 +234,7 @@ def _translate_checkpoint(backbone: StagedBackbone, state_dict: dict, prefix: st
     """Put the weights for ``backbone`` under its own names, in place, before they are loaded."""
     weights = backbone_weights(state_dict, prefix, backbone.KEY_MAP)
     for name, layer in backbone.named_modules():
-        # enlarged layers, see lkdense.enlarge
+        # enlarged layers, see lkdense.layers.enlarge
         if hasattr(layer, 'take_smaller_kernel'):
             layer.take_smaller_kernel(weights, f'{name}.')
     expected = backbone.state_dict()

@@ -13,8 +13,7 @@ from functools import partial
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from ..enlarge import enlarge_kernels
-from ..layers import KernelSize, merge_branches
+from ..layers import KernelSize, enlarge_kernels, merge_branches
 
 # what blocks of mmseg and mmdet call the choice to add their input
 SHORTCUTS = ('use_res_connect', 'with_res_shortcut', 'add_identity')

@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from .in_place import normalized
-from .reparam import fuse_conv_norm
+from .in_place import normalize
+from .reparam import Mergeable, fuse_conv_norm
 
 
 class ConvNorm(nn.Module):
@@ -13,6 +13,17 @@ class ConvNorm(nn.Module):
 
     Args:
         conv: a convolution, or a layer with ``out_channels`` whose ``merged()`` is one.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from lkdense.layers import ConvNorm
+        >>> layer = ConvNorm(nn.Conv2d(3, 8, 1, bias=False)).eval()
+        >>> layer.merged()
+        Conv2d(3, 8, kernel_size=(1, 1), stride=(1, 1))
+        >>> x = torch.randn(2, 3, 4, 4)
+        >>> torch.allclose(layer.merged()(x), layer(x), atol=1e-5)
+        True
     """
 
     def __init__(self, conv: nn.Module):
@@ -22,9 +33,9 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve and normalize."""
-        return normalized(self.conv(x), self.norm)
+        return normalize(self.conv(x), self.norm)
 
     def merged(self) -> nn.Conv2d:
         """Return one convolution with a bias that equals this layer in eval mode."""
-        conv = self.conv.merged() if hasattr(self.conv, 'merged') else self.conv
+        conv = self.conv.merged() if isinstance(self.conv, Mergeable) else self.conv
         return fuse_conv_norm(conv, self.norm)

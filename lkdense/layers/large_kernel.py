@@ -12,7 +12,7 @@ from .conv_norm import ConvNorm
 from .depthwise import DepthwiseConv2d, KernelSize, kernel_pair
 from .reparam import Branches, add_kernel
 
-# size of a large kernel: sizes and dilations of the kernels beside it, as UniRepLKNet's authors chose them
+# For each size of a large kernel: (size, dilation) of the kernels beside it, as UniRepLKNet's authors chose them.
 DILATED = {
     17: ((5, 1), (9, 2), (3, 4), (3, 5), (3, 7)),
     15: ((5, 1), (7, 2), (3, 3), (3, 5), (3, 7)),
@@ -39,6 +39,13 @@ class SquareLargeKernel(Branches):
 
     Raises:
         ValueError: a small kernel that is not smaller.
+
+    Example:
+        >>> import torch
+        >>> from lkdense.layers import SquareLargeKernel
+        >>> layer, x = SquareLargeKernel(4, 13, 5).eval(), torch.randn(1, 4, 16, 16)
+        >>> torch.allclose(layer.merged()(x), layer(x), atol=1e-5)
+        True
     """
 
     def __init__(self, channels: int, kernel_size: KernelSize, small_kernel: int | None):
@@ -66,6 +73,14 @@ class StripLargeKernel(Branches):
 
     Raises:
         ValueError: a small kernel that is missing or not smaller.
+
+    Example:
+        >>> from lkdense.layers import StripLargeKernel
+        >>> StripLargeKernel(4, 51, 5).merged()
+        StripPair(
+          (vertical): DepthwiseConv2d(4, 4, kernel_size=(51, 5), stride=(1, 1), padding=(25, 2), groups=4)
+          (horizontal): DepthwiseConv2d(4, 4, kernel_size=(5, 51), stride=(1, 1), padding=(2, 25), groups=4)
+        )
     """
 
     def __init__(self, channels: int, kernel_size: KernelSize, small_kernel: int):
@@ -91,6 +106,17 @@ class StripPair(nn.Module):
 
     It stays two strips, because a direct convolution with their K x K sum costs K / 2N times as many multiplications;
     where products of spectra are cheaper, the sum is formed when it runs.
+
+    Args:
+        vertical: a K x N convolution with a bias.
+        horizontal: an N x K convolution with a bias.
+
+    Example:
+        >>> import torch
+        >>> from lkdense.layers import DepthwiseConv2d, StripPair
+        >>> pair, x = StripPair(DepthwiseConv2d(4, (13, 3)), DepthwiseConv2d(4, (3, 13))), torch.randn(1, 4, 8, 8)
+        >>> torch.allclose(pair(x), pair.vertical(x) + pair.horizontal(x), atol=1e-5)
+        True
     """
 
     def __init__(self, vertical: DepthwiseConv2d, horizontal: DepthwiseConv2d):
@@ -100,7 +126,7 @@ class StripPair(nn.Module):
 
     @property
     def fused_weights(self) -> list[nn.Parameter]:
-        """What this layer multiplies with itself, without calling the layers that hold it; counters ask for it."""
+        """The weights that this layer uses itself, without calling the layers they belong to; counters ask for them."""
         return [self.vertical.weight, self.horizontal.weight]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -119,6 +145,11 @@ class DilatedLargeKernel(Branches):
 
     Raises:
         ValueError: a size for which the authors give no dilated kernels.
+
+    Example:
+        >>> from lkdense.layers import DilatedLargeKernel
+        >>> list(DilatedLargeKernel(4, 7).dilated)
+        ['k5_d1', 'k3_d2', 'k3_d3']
     """
 
     def __init__(self, channels: int, kernel_size: int):
@@ -127,13 +158,16 @@ class DilatedLargeKernel(Branches):
             raise ValueError(f'dilated kernels are known for {", ".join(map(str, DILATED))}, got {kernel_size!r}')
         self.out_channels = channels
         self.large = depthwise_norm(channels, kernel_size)
-        self.dilated = nn.ModuleDict(
-            {f'k{size}_d{rate}': ConvNorm(_dilated_conv(channels, size, rate)) for size, rate in DILATED[kernel_size]}
-        )
+        self.dilated = nn.ModuleDict()
+        for size, dilation in DILATED[kernel_size]:
+            self.dilated[f'k{size}_d{dilation}'] = ConvNorm(_dilated_conv(channels, size, dilation))
 
     def add_up(self, x: Tensor) -> Tensor:
         """Add up the branches."""
-        return sum((branch(x) for branch in self.dilated.values()), self.large(x))
+        total = self.large(x)
+        for branch in self.dilated.values():
+            total = total + branch(x)
+        return total
 
     def merged(self) -> DepthwiseConv2d:
         """Return the one depthwise convolution that equals this layer in eval mode."""
@@ -143,9 +177,9 @@ class DilatedLargeKernel(Branches):
         return total
 
 
-def _dilated_conv(channels: int, size: int, rate: int) -> nn.Conv2d:
-    padding = rate * (size // 2)
-    return nn.Conv2d(channels, channels, size, padding=padding, dilation=rate, groups=channels, bias=False)
+def _dilated_conv(channels: int, size: int, dilation: int) -> nn.Conv2d:
+    padding = dilation * (size // 2)
+    return nn.Conv2d(channels, channels, size, padding=padding, dilation=dilation, groups=channels, bias=False)
 
 
 def _small_branch(channels: int, kernel_size: KernelSize, small_kernel: int | None) -> ConvNorm | None:

@@ -48,15 +48,19 @@ def converse(shell: list[str], folder: Path, lines: list[str]) -> str:
     if child == 0:
         os.chdir(folder)
         os.execve(shutil.which(shell[0]), shell, {'PATH': os.environ['PATH'], 'TERM': 'dumb', 'PS1': '', 'HOME': '/'})
+
     os.write(terminal, '\n'.join([*lines, 'exit', '']).encode())
     shown = b''
+
     try:
         while more := os.read(terminal, 65536):
             shown += more
     except OSError:  # so Linux ends a terminal whose other side is closed
         pass
+
     os.waitpid(child, 0)
     os.close(terminal)
+
     return shown.decode().replace('\r', '')
 
 

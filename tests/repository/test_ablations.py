@@ -12,7 +12,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from lkdense.config import read_config
-from lkdense.enlarge import EnlargedDepthwise, span
+from lkdense.layers.enlarge import EnlargedDepthwise, span
 
 FOLDER = Path(__file__).parents[2] / 'configs/ablations'
 NAMES = [path.stem for path in sorted(FOLDER.glob('*.py'))]

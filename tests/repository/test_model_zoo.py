@@ -20,7 +20,7 @@ TOLERANCE = 0.02
 
 @pytest.fixture(scope='module')
 def cost():
-    return json.loads((ROOT / 'docs/model_zoo/cost.json').read_text())
+    return json.loads((ROOT / 'docs/reference/model_zoo/cost.json').read_text())
 
 
 @pytest.mark.parametrize('path', zoo.pages(), ids=lambda path: path.name)
@@ -79,6 +79,7 @@ def test_what_was_reached_with_another_recipe_is_said_and_is_no_result_of_the_co
     entries = {entry['config']: entry for entry in facts['classifiers'] if 'config' in entry}
     assert set(entries) == {name for name in zoo.configs() if zoo.dataset_of(name) == 'in1k' and '_pico_' not in name}
     index = {model['Name']: model for model in yaml.safe_load((ROOT / 'model-index.yml').read_text())['Models']}
+
     for name, entry in entries.items():
         theirs = entry.get('recipe') == 'own'
         # as the config's own docstring has it

@@ -18,7 +18,7 @@ from lkdense.swap.survey import (
 
 pytestmark = pytest.mark.filterwarnings('ignore::UserWarning')
 
-DOCS = Path(__file__).parents[2] / 'docs'
+DOCS = Path(__file__).parents[2] / 'docs/evidence'
 MMSEG = shipped_configs('mmseg')[0]
 
 
