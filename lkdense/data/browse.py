@@ -61,6 +61,7 @@ class Feed:
     def __iter__(self) -> Iterator[Fed]:
         dataset = self.loader.dataset
         batches = SeededBatches(dataset, self.seed, rank=0)
+
         for number, indices in enumerate(self.loader.batch_sampler):
             with DefaultScope.overwrite_default_scope(self.scope):
                 samples = batches(indices)
@@ -77,14 +78,17 @@ class Feed:
             drawn = add_legend(Image.fromarray(image[..., ::-1]), [(self.classes[truth], self.palette[truth])])
         else:
             drawn = draw(image, truth, self.classes, self.palette)
+
         height = image.shape[0]
         with Image.open(fed.path) as file:
             # turned as OpenCV turns it
             raw = ImageOps.exif_transpose(file).convert('RGB')
+
         raw = raw.resize((round(raw.width * height / raw.height), height))
         both = Image.new('RGB', (raw.width + GAP + drawn.width, drawn.height), 'white')
         both.paste(raw, (0, 0))
         both.paste(drawn, (raw.width + GAP, 0))
+
         return both
 
 
@@ -107,6 +111,7 @@ def _pixels(inputs: NDArray, dataset: BaseDataset) -> NDArray[np.uint8]:
 def _truth(sample: dict, size: tuple[int, int], dataset: BaseDataset) -> LabelMap | Instances | int:
     if 'label' in sample:
         return int(sample['label'])
+
     described = sample['data_samples']
     is_panoptic = any(type(step).__name__ == 'LoadPanopticAnnotations' for step in _steps(dataset))
     # a map beside objects is of other classes than they, except in a panoptic set, where it has them all
@@ -115,15 +120,18 @@ def _truth(sample: dict, size: tuple[int, int], dataset: BaseDataset) -> LabelMa
         (labels,) = described.gt_sem_seg.values()
         labels = labels[0].numpy().astype(np.uint8)
         return LabelMap(cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST))
+
     found = described.gt_instances
     boxes = getattr(found.bboxes, 'tensor', found.bboxes).numpy()
     masks = found.masks.to_ndarray() if 'masks' in found else None
+
     if _annotated_after_resizing(dataset):
         height, width = described.ori_shape[:2]
         boxes = boxes * np.array([size[1] / width, size[0] / height] * 2, np.float32)
     if masks is not None:
         masks = [cv2.resize(mask.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST) for mask in masks]
         masks = np.array(masks, bool).reshape(-1, *size)
+
     return Instances(boxes, None, found.labels.numpy(), masks)
 
 

@@ -30,20 +30,25 @@ def check_data(cfg: Config) -> list[Report]:
     # mostly the same
     if sets['test'] == sets['val']:
         del sets['test']
+
     reports, trained = [], {}
     for phase, dataset in sets.items():
         if not dataset:
             continue
+
         report = Report(phase)
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
             _check(dataset, report)
+
         if phase == 'train':
             trained = report.hashes
         else:
             for digest, path in report.hashes.items():
                 if digest in trained:
                     report.add('leak', path, f'is {trained[digest]} of train')
+
         reports.append(report)
+
     return reports
 
 
@@ -70,6 +75,7 @@ def _check_set(config: dict, report: Report) -> None:
     # what filters samples out would hide what is wrong with them
     if 'filter_cfg' in config:
         config = {**config, 'filter_cfg': None}
+
     is_xml = 'sub_data_root' in (config.get('data_prefix') or {})
     try:
         dataset = DATASETS.build({**config, 'lazy_init': True} if is_xml else config)
@@ -81,6 +87,7 @@ def _check_set(config: dict, report: Report) -> None:
     except Exception as error:  # of any class and any host
         report.add('set', config.get('data_root') or '', _reason(error))
         return
+
     report.known = list(dict.fromkeys([*report.known, *(dataset.metainfo.get('classes') or ())]))
     for index in range(len(dataset)):
         report.samples += 1
@@ -89,6 +96,7 @@ def _check_set(config: dict, report: Report) -> None:
             _check_sample(dataset, info, report)
         except Exception as error:  # of a file that nobody thought of
             report.add('pipeline', info['img_path'], error)
+
     if hasattr(dataset, 'COCOAPI'):
         check_coco_file(dataset, report)
     if dataset.data_prefix.get('seg_map_path') and not Path(dataset.ann_file).is_file():
@@ -103,6 +111,7 @@ def _check_drawn(config: dict, report: Report) -> None:
     except Exception as error:  # of any class and any host
         report.add('set', config['type'], _reason(error))
         return
+
     for index in np.linspace(0, len(dataset) - 1, min(len(dataset), DRAWN), dtype=int).tolist():
         try:
             dataset[index]
@@ -123,9 +132,11 @@ def _check_sample(dataset: BaseDataset, info: dict, report: Report) -> None:
     path, load_image = info['img_path'], _loader(dataset, 'Image')
     if not _is_readable(path, 'image', info, load_image, report):
         return
+
     digest = hashlib.sha1(Path(path).read_bytes()).hexdigest()
     if digest in report.hashes:
         report.add('duplicate', path, f'is {report.hashes[digest]}')
+
     report.hashes.setdefault(digest, path)
     if 'label' in info:
         report.classes[dataset.metainfo['classes'][info['label']]] += 1
@@ -134,11 +145,13 @@ def _check_sample(dataset: BaseDataset, info: dict, report: Report) -> None:
         load_labels = _loader(dataset, 'Annotation')
         if is_map and not _is_readable(info['seg_map_path'], 'annotation', info, load_labels, report):
             return
+
         size = _size(path, info, load_image)
         if 'instances' in info:
             check_instances(dataset, info, size, report)
         elif is_map:
             _check_labels(dataset, info, size, report)
+
     try:
         dataset.pipeline(copy.deepcopy(info))
     except Exception as error:  # of any transform
@@ -162,6 +175,7 @@ def _is_readable(path: str | None, what: str, info: dict, load: Callable | None,
     if not path or not Path(path).is_file():
         report.add(f'missing {what}', path)
         return False
+
     try:
         with Image.open(path) as image:
             image.load()
@@ -170,6 +184,7 @@ def _is_readable(path: str | None, what: str, info: dict, load: Callable | None,
         if not (isinstance(error, UnidentifiedImageError) and load and _loads(load, info)):
             report.add(f'unreadable {what}', path, error)
             return False
+
     return True
 
 
@@ -197,8 +212,10 @@ def _check_labels(dataset: BaseDataset, info: dict, size: tuple[int, int], repor
         return
     if labels.shape[::-1] != size:
         report.add('size', info['img_path'], f'{size[0]} x {size[1]}, labels {labels.shape[1]} x {labels.shape[0]}')
+
     names, ignored = dataset.metainfo.get('classes') or (), getattr(dataset, 'ignore_index', 255)
     labelled = False
+
     for value, count in zip(*(found.tolist() for found in np.unique(labels, return_counts=True))):
         if value < len(names):
             report.classes[names[value]] += count
@@ -206,6 +223,7 @@ def _check_labels(dataset: BaseDataset, info: dict, size: tuple[int, int], repor
         elif value != ignored:
             known = f'{len(names)} classes, and {ignored} is ignored'
             report.add('label', info['seg_map_path'], f'{value} on {count} pixels, but there are {known}')
+
     if not labelled:
         report.add('nothing labelled', info['seg_map_path'])
 

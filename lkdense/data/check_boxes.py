@@ -19,10 +19,12 @@ def check_instances(dataset: BaseDataset, info: dict, size: tuple[int, int], rep
     annotated = info.get('width', size[0]), info.get('height', size[1])
     if annotated != size:
         report.add('size', path, f'{size[0]} x {size[1]}, annotated as {annotated[0]} x {annotated[1]}')
+
     for instance in info['instances']:
         if 'xml_path' in info:
             left, top, right, bottom = instance['bbox']
             _check_box((left, top, right - left, bottom - top), size, path, report)
+
     # in a panoptic set, objects and the rest
     labels = [segment['category'] for segment in info.get('segments_info', ())] or [
         instance['bbox_label'] for instance in info['instances']
@@ -36,12 +38,14 @@ def check_xml_files(dataset: BaseDataset, report: Report) -> None:
     """Look at VOC's annotations themselves: the first that cannot be read ends the reading, unknown names do not."""
     if not Path(dataset.ann_file).is_file():
         return
+
     folder = Path(dataset.sub_data_root, dataset.ann_subdir)
     for name in Path(dataset.ann_file).read_text().split():
         path = folder / f'{name}.xml'
         if not path.is_file():
             report.add('missing annotation', path)
             continue
+
         try:
             for found in ElementTree.parse(path).iterfind('object'):
                 [float(found.find(f'bndbox/{side}').text) for side in ('xmin', 'ymin', 'xmax', 'ymax')]
@@ -59,6 +63,7 @@ def check_coco_file(dataset: BaseDataset, report: Report) -> None:
     # all but those that `indices` leaves out
     used = {dataset.get_data_info(index)['img_id'] for index in range(len(dataset))}
     with_masks = any(getattr(step, 'with_mask', False) for step in dataset.pipeline.transforms)
+
     for annotation in _annotations(content):
         try:
             image, name = images.get(annotation['image_id']), names.get(annotation['category_id'])
@@ -68,10 +73,12 @@ def check_coco_file(dataset: BaseDataset, report: Report) -> None:
                 continue
             if image['id'] not in used:
                 continue
+
             # LVIS has addresses in place of names
             path, size = image.get('file_name') or image['coco_url'], (image['width'], image['height'])
             if name not in dataset.metainfo['classes']:
                 report.add('label', path, f'category {annotation["category_id"]} ({name})')
+
             _check_box(annotation['bbox'], size, path, report)
             if with_masks and 'segments_info' not in content['annotations'][0]:
                 _check_outline(annotation.get('segmentation') or [], size, path, report)
@@ -103,8 +110,10 @@ def _check_outline(outline: dict | list, size: tuple[int, int], path: str, repor
             text = f'a mask of {outline["size"][1]} x {outline["size"][0]}'
             report.add('size', path, f'annotated as {size[0]} x {size[1]}, {text}')
         return
+
     if not outline:
         report.add('degenerate outline', path, 'none')
+
     for polygon in outline:
         area = _area(polygon) if len(polygon) >= 6 and len(polygon) % 2 == 0 else 0.0
         # no comparison is true of NaN

@@ -62,9 +62,11 @@ class Report:
                 yield from (f'    {case}' for case in found[:cases])
                 if len(found) > cases:
                     yield f'    and {len(found) - cases} more'
+
         total = sum(self.classes.values())
         for name, count in self.classes.most_common():
             yield f'  {name:24} {count:12,} {count / max(total, 1):7.2%}'
+
         if absent := [name for name in self.known if name not in self.classes]:
             more = f' and {len(absent) - ABSENT_SHOWN} more' if len(absent) > ABSENT_SHOWN else ''
             yield f'  never: {", ".join(absent[:ABSENT_SHOWN])}{more}'

@@ -40,6 +40,7 @@ def magnify(
         return enlarged(image), found
     if isinstance(found, LabelMap):
         return enlarged(image), LabelMap(enlarged(found.labels))
+
     masks = None if found.masks is None else enlarged(found.masks, (1, 2))
     return enlarged(image), Instances(found.boxes * zoom, found.scores, found.classes, masks)
 
@@ -68,20 +69,25 @@ def draw(
         table = np.array([*palette, (0, 0, 0)], np.float32)[np.minimum(found.labels, len(classes))]
         picture[known] = ((1 - OPACITY) * picture + OPACITY * table)[known]
         return add_legend(Image.fromarray(picture), [(classes[i], palette[i]) for i in present], room)
+
     for mask, label in zip(found.masks if found.masks is not None else (), found.classes):
         picture[mask] = (1 - OPACITY) * picture[mask] + OPACITY * np.array(palette[label])
         # outlines keep objects of one class apart
         outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(picture, outlines, -1, tuple(map(int, palette[label])), 1)
+
     canvas = Image.fromarray(picture)
     pen = ImageDraw.Draw(canvas)
     texts = [classes[label] for label in found.classes]
+
     if found.scores is not None:
         texts = [f'{text} {score:.2f}' for text, score in zip(texts, found.scores)]
+
     # the surest last, on top
     for box, text, label in reversed(list(zip(found.boxes, texts, found.classes))):
         pen.rectangle(box.tolist(), outline=tuple(palette[label]), width=2 if found.masks is None else 1)
         _write(pen, box[:2], text, palette[label], canvas.width)
+
     present = sorted(set(found.classes.tolist()))
     return add_legend(canvas, [(classes[i], palette[i]) for i in present], room)
 
@@ -101,10 +107,12 @@ def add_legend(
     whole = Image.new('RGB', size if room is None else (image.width + room, image.height), 'white')
     whole.paste(image, (0, 0))
     pen = ImageDraw.Draw(whole)
+
     for row, (name, colour) in enumerate(entries):
         left, top = image.width + 4, row * LINE + 3
         pen.rectangle((left, top, left + LINE - 8, top + LINE - 7), fill=tuple(colour), outline='black')
         pen.text((left + LINE - 2, top - 2), name, 'black', font)
+
     return whole
 
 

@@ -70,10 +70,12 @@ class ImageSource:
             for path in found
             if path.suffix.lower() in IMAGE_SUFFIXES and made_before.isdisjoint(path.resolve().parents)
         ]
+
         if not self.paths:
             raise UserError(
                 f'SOURCE: no image ({", ".join(IMAGE_SUFFIXES)}) or video ({", ".join(VIDEO_SUFFIXES)}) at {source}'
             )
+
         self.stems = Counter(path.with_suffix('') for path in self.paths)
 
     def __len__(self) -> int:
@@ -176,6 +178,7 @@ def model_images(cfg: Config, paths: Sequence[Path], size: Sequence[int]) -> Ite
     normal = dict(mean=MEAN, std=STD, bgr_to_rgb=True)
     if 'mean' in preprocessor:
         normal = dict(bgr_to_rgb=False) | preprocessor
+
     mean, std = torch.tensor(normal['mean']), torch.tensor(normal['std'])
 
     for path in paths:

@@ -46,6 +46,7 @@ def export_onnx(module: nn.Module, path: str | Path, size: tuple[int, int], dyna
     auto = torch.export.Dim.AUTO
     dims = {0: torch.export.Dim('batch')} | ({2: auto, 3: auto} if dynamic_size else {})
     outputs = [f'stage{i + 1}' for i in module.out_indices] if isinstance(module, StagedBackbone) else ['scores']
+
     # the exporter tells at length what it passes by
     with _ordinary_convolutions(module), torch.no_grad(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
         program = torch.onnx.export(
@@ -57,6 +58,7 @@ def export_onnx(module: nn.Module, path: str | Path, size: tuple[int, int], dyna
             output_names=outputs,
             verbose=False,
         )
+
     program.save(str(path))
 
 
@@ -82,10 +84,13 @@ def _ordinary_convolutions(module: nn.Module) -> Iterator[None]:
     layers = [layer for layer in module.modules() if isinstance(layer, DepthwiseConv2d)]
     backbones = [part for part in module.modules() if isinstance(part, StagedBackbone)]
     before = [layer.backend for layer in layers]
+
     for layer in layers:
         layer.backend = 'eager'
+
     for part in backbones:
         part.CHANNELS_LAST_ON_CPU = False
+
     try:
         yield
     finally:

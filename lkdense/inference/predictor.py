@@ -79,6 +79,7 @@ class Predictor:
         if field == 'pred_panoptic_seg':
             labels = found.pred_panoptic_seg.sem_seg[0].cpu().numpy() % OBJECT
             return LabelMap(np.where(labels < len(self.classes), labels, NO_CLASS).astype(np.uint8))
+
         instances = found.pred_instances.cpu().numpy()
         return Instances(instances.bboxes, instances.scores, instances.labels, instances.get('masks'))
 
@@ -132,15 +133,18 @@ def metainfo(dataset: dict) -> dict:
             kind = registry.get(dataset.type)
         except RuntimeError:
             kind = None
+
     # names in a file too, as MMEngine reads them
     if not hasattr(kind, '_load_metainfo'):
         raise UserError(f'test_dataloader.dataset: {dataset.type} is no data set that MMEngine knows')
+
     found = kind._load_metainfo(dataset.get('metainfo'))
     classes = found.get('classes')
     if not classes or isinstance(classes, str):
         raise UserError(
             f'test_dataloader.dataset, {dataset.type}: classes must be names or a file of names, got {classes!r}'
         )
+
     return found
 
 

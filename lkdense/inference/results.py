@@ -40,6 +40,7 @@ def coco_results(found: Instances, image_id: int) -> list[dict]:
     """Return detections in COCO's format of results; categories are numbered from 1 in the order of the classes."""
     masks = found.masks if found.masks is not None else [None] * len(found.boxes)
     results = []
+
     for box, score, label, mask in zip(found.boxes.tolist(), found.scores.tolist(), found.classes.tolist(), masks):
         left, top, right, bottom = box
         width, height = right - left, bottom - top
@@ -48,6 +49,7 @@ def coco_results(found: Instances, image_id: int) -> list[dict]:
         if mask is not None:
             result['segmentation'] = _run_lengths(mask)
         results.append(result)
+
     return results
 
 

@@ -79,6 +79,7 @@ def test_they_are_the_images_that_a_training_gets(name, data, monkeypatch, tmp_p
     runner.train()
     fed = [sample for sample, _ in zip(Feed(cfg, 'train'), runner.model.seen)]
     assert len(fed) == len(runner.model.seen) >= 4
+
     for sample, image in zip(fed, runner.model.seen):
         if name == CLS:
             norm = Normalize()
@@ -130,6 +131,7 @@ def test_mixed_images_in_a_set_of_sets(data, monkeypatch):
     dataset.pipeline = [*loading, dict(type='Normalize', mean=[120, 110, 100], std=[60, 50, 40])]
     mixing = [dict(type='CopyPaste', max_num_pasted=9), dict(type='PackDetInputs')]
     cfg.train_dataloader.dataset = dict(type='MultiImageMixDataset', dataset=dataset, pipeline=mixing)
+
     for sample in Feed(cfg, 'train'):
         with Image.open(sample.path) as file:
             raw = np.array(file.convert('RGB'))[..., ::-1]
@@ -152,6 +154,7 @@ def test_maps_of_mmdetection(data, monkeypatch, tmp_path):
     for path in Path(dataset.data_root, 'val2017').iterdir():
         # of a class that no object has
         Image.new('L', Image.open(path).size, 100).save(tmp_path / f'{path.stem}.png')
+
     dataset.data_prefix.seg = str(tmp_path)
     dataset.pipeline[2].with_seg = True
     assert isinstance(next(iter(Feed(cfg, 'val'))).truth, Instances)

@@ -307,8 +307,10 @@ def test_a_file_of_class_names(whole, tmp_path, monkeypatch):
     cfg = read_config(CONFIGS['voc2007'])
     known = check_data(cfg)[0]
     (tmp_path / 'classes.txt').write_text('\n'.join(known.known))
+
     for dataset in cfg.train_dataloader.dataset.datasets:
         dataset.metainfo = dict(classes=str(tmp_path / 'classes.txt'))
+
     report = check_data(cfg)[0]
     assert not report.faults and report.classes == known.classes
     (tmp_path / 'classes.txt').unlink()
@@ -355,6 +357,7 @@ def test_images_without_labels(check):
         cfg.train_dataloader.dataset.filter_cfg = None
         report = check_data(cfg)[0]
         assert report.samples == 6 and not report.faults
+
         if layout == 'ade20k':
             del cfg.train_dataloader.dataset.data_prefix['seg_map_path']
             assert not check_data(cfg)[0].faults
@@ -396,6 +399,7 @@ def panoptic(check, damage=lambda content: None):
         segments = dict.fromkeys((image['id'] for image in source['images']), ())
         for one in source['annotations']:
             segments[one['image_id']] = (*segments[one['image_id']], {key: one[key] for key in SEGMENT})
+
         content = {
             'images': source['images'],
             'categories': [{**category, 'isthing': 1} for category in source['categories']],
@@ -404,6 +408,7 @@ def panoptic(check, damage=lambda content: None):
         damage(content)
         for image in source['images']:
             Image.new('RGB', (64, 64)).save(data / f'coco/{Path(image["file_name"]).stem}.png')
+
         (data / 'coco/annotations/panoptic.json').write_text(json.dumps(content))
 
     check('coco', write)
@@ -412,6 +417,7 @@ def panoptic(check, damage=lambda content: None):
     dataset.update(type='CocoPanopticDataset', ann_file='annotations/panoptic.json')
     dataset.data_prefix.seg = '.'
     dataset.pipeline = dataset.pipeline[:1]
+
     return cfg
 
 

@@ -30,6 +30,7 @@ def test_the_pipeline_reads_every_kind_of_annotation(case):
     path, root, *lengths = case
     for package in ('mmseg', 'mmdet'):
         pytest.importorskip(f'{package}.utils').register_all_modules(init_default_scope=False)
+
     cfg = Config.fromfile(path)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         for loader, length in zip((cfg.train_dataloader, cfg.test_dataloader), lengths):
@@ -37,6 +38,7 @@ def test_the_pipeline_reads_every_kind_of_annotation(case):
             assert length is None or len(dataset) == length
             sample = dataset[0]['data_samples']
             classes = len(dataset.metainfo['classes'])
+
             if cfg.default_scope == 'mmseg':
                 labels = set(sample.gt_sem_seg.data.unique().tolist())
                 assert labels <= {*range(classes), cfg.model.decode_head.get('ignore_index', 255)}

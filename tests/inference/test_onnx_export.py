@@ -45,6 +45,7 @@ def test_the_tool_exports_a_whole_segmentor_and_the_backbone_of_a_detector(tmp_p
     seg, det = 'upernet_convnext_pico_ade20k', 'cascade_mask_rcnn_slak_pico_coco'
     for name in (seg, det):
         torch.save(load_model(read_config(name)).state_dict(), tmp_path / f'{name}.pth')
+
     export(tmp_path, seg, '--size', '128', '160')
     from onnxruntime import InferenceSession
 
@@ -52,8 +53,10 @@ def test_the_tool_exports_a_whole_segmentor_and_the_backbone_of_a_detector(tmp_p
     assert session.get_outputs()[0].shape == ['batch', 150, 128, 160]
     image = torch.randn(3, 3, 128, 160)
     (scores,) = session.run(None, {'image': image.numpy()})
+
     with torch.no_grad():
         expected = load_model(read_config(seg), tmp_path / f'{seg}.pth')(image, mode='tensor')
+
     expected = torch.nn.functional.interpolate(expected, (128, 160), mode='bilinear')
     torch.testing.assert_close(torch.from_numpy(scores), expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
 
@@ -74,4 +77,5 @@ def export(folder: Path, config: str, *options: str, fails: bool = False) -> sub
     ]
     done = subprocess.run([*map(str, command), *options], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == int(fails), done.stderr
+
     return done

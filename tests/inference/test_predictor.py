@@ -91,11 +91,13 @@ def test_files_of_one_name_and_the_pictures_of_a_run_before(tmp_path, image):
     for name in ('a.jpg', 'a.png', 'b.jpg', 'out/pictures/b.png', 'out/labels/b.png'):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(tmp_path / name)
+
     source = open_source(tmp_path, tmp_path / 'out')
     assert [name for name, _ in source] == ['a.jpg', 'a.png', 'b.jpg']
     assert [source.output(name).name for name, _ in source] == ['a.jpg.png', 'a.png.png', 'b.png']
     assert len(open_source(tmp_path, tmp_path)) == 5
     (tmp_path / 'broken.mp4').write_bytes(b'no video')
+
     with pytest.raises(UserError, match='cannot be read as a video'):
         open_source(tmp_path / 'broken.mp4', tmp_path / 'out')
 
@@ -148,8 +150,10 @@ def test_what_is_there_already_is_named_and_kept(there, labels, clip, image):
     (out / there).parent.mkdir(parents=True, exist_ok=True)
     (out / there).write_text('the truth')
     source = open_source(clip if 'clip' in there else photo, out)
+
     with pytest.raises(UserError, match=f'{there} is there already; --overwrite'):
         check_free(source, labels, overwrite=False)
+
     check_free(source, labels, overwrite=True)
     if 'pictures' not in there:
         # which nobody would write
@@ -161,6 +165,7 @@ def test_classes_come_from_a_file_too(tmp_path):
     read_config(SEG)
     dataset = Config(dict(type='mmseg.BaseSegDataset', metainfo=dict(classes=str(tmp_path / 'classes.txt'))))
     assert metainfo(dataset)['classes'] == ['wall', 'tree']
+
     for change, problem in (
         (dict(type='Nothing'), 'Nothing is no data set'),
         (dict(metainfo=dict(classes='nowhere.txt')), "got 'nowhere.txt'"),
@@ -190,6 +195,7 @@ def test_panoptic_models_give_labels_unless_they_give_objects():
     pixels = PixelData(sem_seg=torch.tensor([[[1000, 2000, 1, 2]]]))
     found = Predictor.read(predictor, BaseDataElement(pred_panoptic_seg=pixels))
     assert found.labels.tolist() == [[0, 0, 1, 255]]
+
     with pytest.raises(UserError, match='Identity predicts pred_depth_map, and only pred_panoptic_seg can be drawn'):
         Predictor.read(predictor, BaseDataElement(pred_depth_map=pixels))
 
@@ -206,17 +212,22 @@ def photos(tmp_path_factory):
     folder = tmp_path_factory.mktemp('photos')
     (folder / 'more').mkdir()
     generator = np.random.default_rng(1)
+
     for name in ('a.jpg', 'more/b.png'):
         Image.fromarray(generator.integers(0, 256, (48, 64, 3), dtype=np.uint8)).save(folder / name)
+
     (folder / 'c.jpg').write_text('no image')
     # no row is left of it where it is reduced
     Image.new('RGB', (2000, 1)).save(folder / 'wide.png')
     video = cv2.VideoWriter(str(folder / 'film.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 5, (64, 48))
+
     for _ in range(2):
         video.write(generator.integers(0, 256, (48, 64, 3), dtype=np.uint8))
+
     video.release()
     for name in (SEG, DET):
         torch.save(load_model(read_config(name)).state_dict(), folder / f'{name}.pth')
+
     return folder
 
 

@@ -50,6 +50,7 @@ def write(folder: Path, train: Sequence[Scene], val: Sequence[Scene]) -> None:
         images, annotations = folder / 'leftImg8bit' / split / city, folder / 'gtFine' / split / city
         images.mkdir(parents=True)
         annotations.mkdir(parents=True)
+
         for number, scene in enumerate(scenes):
             name = f'{city}_{number:06d}_000019'
             Image.fromarray(scene.image).save(images / f'{name}_leftImg8bit.png')

@@ -59,15 +59,18 @@ def write(folder: Path, train: Sequence[Scene], val: Sequence[Scene]) -> None:
     """Write ``train2017/*.jpg``, ``val2017/*.jpg`` and their two annotation files below ``folder``."""
     (folder / 'annotations').mkdir()
     first_image = first_object = 1
+
     for split, scenes in (('train2017', train), ('val2017', val)):
         (folder / split).mkdir()
         images, annotations = [], []
+
         for image_id, scene in enumerate(scenes, start=first_image):
             file_name = f'{image_id:012d}.jpg'
             Image.fromarray(scene.image).save(folder / split / file_name, quality=95)
             height, width = scene.objects.shape
             images.append({'id': image_id, 'file_name': file_name, 'height': height, 'width': width, 'license': 1})
             annotations += objects(scene, image_id, first_object + len(annotations))
+
         contents = {
             'info': {'description': 'lkdense synthetic scenes', 'version': '1.0', 'year': 2017},
             'licenses': [{'id': 1, 'name': 'Public domain', 'url': ''}],
@@ -98,6 +101,7 @@ def objects(scene: Scene, image_id: int, first_id: int) -> list[dict]:
                 'iscrowd': 0,
             }
         )
+
     return entries
 
 
@@ -121,6 +125,7 @@ def _loops(mask: NDArray[np.bool_]) -> list[list[tuple[int, int]]]:
     padded = np.pad(mask, 1)
     # a step along each edge, the inside to its right (y points down): above, right of, below and left of a pixel
     steps = defaultdict(list)
+
     for (dy, dx), start, end in (
         ((-1, 0), (0, 0), (1, 0)),
         ((0, 1), (1, 0), (1, 1)),
@@ -130,6 +135,7 @@ def _loops(mask: NDArray[np.bool_]) -> list[list[tuple[int, int]]]:
         outside = ~np.roll(padded, (-dy, -dx), (0, 1))[1:-1, 1:-1]
         for y, x in np.argwhere(mask & outside).tolist():
             steps[x + start[0], y + start[1]].append((x + end[0], y + end[1]))
+
     # the top row's first corner is on the outer loop
     loops = []
     for origin in sorted(steps, key=lambda corner: corner[::-1]):
@@ -139,4 +145,5 @@ def _loops(mask: NDArray[np.bool_]) -> list[list[tuple[int, int]]]:
                 walk.append(steps[walk[-1]].pop())
             turns = zip([walk[-2], *walk[:-2]], walk[:-1], walk[1:], strict=True)
             loops.append([corner for last, corner, after in turns if last[0] != after[0] and last[1] != after[1]])
+
     return loops

@@ -56,6 +56,7 @@ def write_crops(
             kept = kept or [k for k in range(len(classes)) if len(found[k]) >= FEWEST]
             if len(kept) < 2:
                 raise ValueError(f'of {", ".join(classes)} at least two must fill {FEWEST} crops of {size} pixels')
+
             for k in kept:
                 target = path / name / classes[k]
                 target.mkdir(parents=True)
@@ -73,6 +74,7 @@ def _find(images: Path, labels: Path, size: int, count: int) -> list[list[tuple[
     paths = sorted(images.iterdir()) if images.is_dir() else []
     if not paths:
         raise ValueError(f'expected images in {images}, found none')
+
     for path in paths:
         truth = np.array(Image.open(labels / f'{path.stem}.png'))
         for y in range(0, truth.shape[0] - size + 1, size // 2):
@@ -80,6 +82,7 @@ def _find(images: Path, labels: Path, size: int, count: int) -> list[list[tuple[
                 k = _majority(truth[y : y + size, x : x + size], count)
                 if k is not None:
                     found[k].append((path, x, y))
+
     return found
 
 

@@ -73,6 +73,7 @@ def draw_cues(
     pairs = [pair for pair in product(shapes, textures) if (pair in looks) == agree]
     if not pairs:
         raise ValueError(f'cues that disagree need two classes that differ in shape and texture, got {list(classes)}')
+
     for index in range(count):
         shape, texture = pairs[index % len(pairs)]
         image, mask = make_object(np.random.default_rng([seed, agree, index]), size, shape, texture)
@@ -126,27 +127,33 @@ def cut_cues(
     """
     if background not in BACKGROUNDS:
         raise ValueError(f'background must be one of {", ".join(BACKGROUNDS)}, got {background!r}')
+
     rng = np.random.default_rng(seed)
     outlines, textures = {}, {}
+
     for instance in _instances(annotations, images, classes):
         if _has_outline(instance.mask):
             outlines.setdefault(instance.name, []).append(instance)
         if _side(instance) >= MIN_TEXTURE:
             textures.setdefault(instance.name, []).append(instance)
+
     if not any(other != name for name, other in product(outlines, textures)):
         raise ValueError(f'no whole instance of one class and texture of another among {len(classes)} in {annotations}')
+
     shuffled = [[instances[i] for i in rng.permutation(len(instances))] for instances in outlines.values()]
     in_turn = [instance for instance in chain(*zip_longest(*shuffled)) if instance is not None]
     for outline in in_turn[:count]:
         image = _read(outline.path)
         canvas = image if background == 'own' else np.full_like(image, GREY)
         other = outline.name
+
         if agree:
             canvas[outline.mask] = image[outline.mask]
         else:
             other = rng.choice([name for name in textures if name != outline.name])
             source = textures[other][rng.integers(len(textures[other]))]
             _fill(canvas, outline.mask, _read(source.path)[source.square])
+
         yield CueImage(canvas, outline.mask, (outline.name,), (str(other),))
 
 
@@ -163,6 +170,7 @@ def _instances(annotations: Path, images: Path, classes: Sequence[str]) -> Itera
 
     with redirect_stdout(StringIO()):
         coco = COCO(str(annotations))
+
     names = {number: category['name'] for number, category in coco.cats.items()}
     for annotation in coco.anns.values():
         if names[annotation['category_id']] in classes and not annotation.get('iscrowd'):

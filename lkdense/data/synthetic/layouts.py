@@ -104,6 +104,7 @@ def write_scenes(
     """
     if layout not in LAYOUTS:
         raise ValueError(f'layout must be one of {", ".join(LAYOUTS)}, got {layout!r}')
+
     form = LAYOUTS[layout]
     size = (size, size) if isinstance(size, int) else tuple(size)
     if not 1 <= num_classes <= len(form.classes):
@@ -130,6 +131,7 @@ def write_scenes(
     }
     folder = Path(root) / form.folder
     reused = not write_whole(folder, description, lambda path: form.write(path, *splits), overwrite)
+
     return WrittenSet(folder, Path(root) / form.data_root, images - val, val, reused)
 
 

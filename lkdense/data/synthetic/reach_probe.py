@@ -71,14 +71,17 @@ def make_reach_image(rng: np.random.Generator, distance: int, size: int = 128) -
     """
     if size < PAIRS * LANE:
         raise ValueError(f'size must be at least {PAIRS * LANE} pixels for {PAIRS} pairs, got {size}')
+
     shortest, longest = (PATCH + MARKER) // 2 + 2, size - (PATCH + MARKER) // 2
     if not shortest <= distance <= longest:
         raise ValueError(f'distance must be in [{shortest}, {longest}] in images of {size} pixels, got {distance}')
+
     stripes, along_columns = rng.integers(2), rng.random() < 0.5
     # independent: were both colours equally frequent, the markers in sight would tell something of the one that is not
     labels = rng.integers(len(CLASSES), size=PAIRS)
     image = 110 + 8 * rng.standard_normal((size, size, 1), np.float32).repeat(3, axis=2)
     pairs = []
+
     for lane, label in zip(np.sort(rng.permutation(size // LANE)[:PAIRS]), labels):
         middle = lane * LANE + LANE // 2
         # first as if the patch were on the left; mirrored where it is not
@@ -96,8 +99,10 @@ def make_reach_image(rng: np.random.Generator, distance: int, size: int = 128) -
         x0 = x0 if left else size - x0 - PATCH
         box = (y0, x0, y0 + PATCH, x0 + PATCH) if along_columns else (x0, y0, x0 + PATCH, y0 + PATCH)
         pairs.append(Pair(tuple(map(int, box)), int(label)))
+
     image = image.transpose(1, 0, 2) if along_columns else image
     image = image + 5 * rng.standard_normal(image.shape, np.float32)
+
     return ReachImage(np.clip(image + 0.5, 0, 255).astype(np.uint8), pairs, int(stripes))
 
 
@@ -121,6 +126,7 @@ def write_reach(folder: str | Path, distance: int, *, train: int = 400, val: int
     """
     if min(train, val) < 1:
         raise ValueError(f'each part needs at least one image, got {train} for training and {val} for validation')
+
     make_reach_image(np.random.default_rng(0), distance, size)
     wanted = {'generator': 'lkdense reach probe', 'distance': distance, 'train': train, 'val': val}
     wanted |= {'size': [size, size], 'seed': seed, 'classes': CLASSES}
@@ -139,6 +145,7 @@ def write_reach(folder: str | Path, distance: int, *, train: int = 400, val: int
 def _write_part(folder: Path, part: str, images: Sequence[ReachImage]) -> None:
     for inner in (f'images/{part}', f'annotations/{part}', *(f'stripes/{part}/{name}' for name in STRIPES)):
         (folder / inner).mkdir(parents=True)
+
     entries, objects = [], []
     for number, found in enumerate(images, start=1):
         name = f'{number:06d}.png'
@@ -149,6 +156,7 @@ def _write_part(folder: Path, part: str, images: Sequence[ReachImage]) -> None:
         height, width = found.image.shape[:2]
         entries.append({'id': number, 'file_name': name, 'height': height, 'width': width})
         objects += [_coco_object(pair, number, len(objects) + k) for k, pair in enumerate(found.pairs, start=1)]
+
     content = {
         'images': entries,
         'annotations': objects,

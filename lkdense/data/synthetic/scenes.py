@@ -67,6 +67,7 @@ def make_scene(rng: np.random.Generator, size: tuple[int, int] = (256, 256), num
     _check(size)
     if not 1 <= num_classes <= MAX_CLASSES:
         raise ValueError(f'num_classes must be in [1, {MAX_CLASSES}], got {num_classes}')
+
     image = _noise(rng, size, _colours(rng))
     objects = np.zeros(size, np.uint8)
     if rng.random() < 0.3:
@@ -82,11 +83,13 @@ def make_scene(rng: np.random.Generator, size: tuple[int, int] = (256, 256), num
         covered = objects.copy()
         covered[window][mask] = len(classes) + 1
         seen = np.bincount(covered.ravel(), minlength=256)[1 : len(classes) + 2] / [*areas, whole]
+
         if (seen >= MIN_VISIBLE).all():
             objects, visible = covered, seen
             image[window][mask] = paint[mask]
             classes.append(index)
             areas.append(whole)
+
     return Scene(_photograph(rng, image), objects, tuple(classes), tuple(np.minimum(visible, 1).tolist()))
 
 
@@ -106,6 +109,7 @@ def make_object(
         window, mask, paint, _ = _object(rng, size, shape, texture)
         objects[window] = mask
         inside = objects.any() and not any(edge.any() for edge in (objects[[0, -1]], objects[:, [0, -1]]))
+
     image[window][mask] = paint[mask]
     return _photograph(rng, image), objects
 

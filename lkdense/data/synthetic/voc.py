@@ -33,10 +33,12 @@ def write_2012(folder: Path, train: Sequence[Scene], val: Sequence[Scene]) -> No
     """Write a ``VOC2012``: detection splits train, val, trainval; for segmentation also aug and trainaug."""
     for kind in ('SegmentationClass', 'SegmentationObject', 'SegmentationClassAug'):
         (folder / kind).mkdir()
+
     names = [f'2012_{number:06d}' for number in range(1, len(train) + len(val) + 1)]
     half = (len(train) + 1) // 2
     first, second, last = names[:half], names[half : len(train)], names[len(train) :]
     shown = {}
+
     for name, scene in zip(names, chain(train, val), strict=True):
         shown[name] = _write_detection(folder, 'VOC2012', name, scene, segmented=name not in second)
         labels = scene.label_map(LABELS, background=0, clutter=VOID)
@@ -90,6 +92,7 @@ def annotation(scene: Scene, devkit: str, file_name: str, segmented: bool) -> El
     root = ElementTree.Element('annotation')
     _fill(root, {'folder': devkit, 'filename': file_name, 'source': {'database': 'lkdense synthetic scenes'}})
     _fill(root, {'size': {'width': width, 'height': height, 'depth': 3}, 'segmented': int(segmented)})
+
     for index, visible, (x0, y0, x1, y1) in zip(scene.classes, scene.visible, scene.boxes.tolist(), strict=True):
         entry = {
             'name': CLASSES[index],
@@ -99,6 +102,7 @@ def annotation(scene: Scene, devkit: str, file_name: str, segmented: bool) -> El
             'bndbox': {'xmin': x0 + 1, 'ymin': y0 + 1, 'xmax': x1, 'ymax': y1},
         }
         _fill(root, {'object': entry})
+
     ElementTree.indent(root, '\t')
     return ElementTree.ElementTree(root)
 

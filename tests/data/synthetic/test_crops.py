@@ -15,6 +15,7 @@ def photographs(tmp_path):
     for part in ('train', 'val'):
         (tmp_path / 'images' / part).mkdir(parents=True)
         (tmp_path / 'labels' / part).mkdir(parents=True)
+
         for name in range(3):
             labels = np.zeros((128, 256), np.uint8)
             labels[64:] = 1
@@ -22,6 +23,7 @@ def photographs(tmp_path):
             labels[:, 200:256] = 255
             Image.fromarray(np.stack([labels * 100] * 3, 2)).save(tmp_path / f'images/{part}/{name}.png')
             Image.fromarray(labels).save(tmp_path / f'labels/{part}/{name}.png')
+
     return tmp_path
 
 
@@ -32,6 +34,7 @@ def test_crops_are_of_the_class_that_fills_them(photographs, monkeypatch):
     # a pole fills no crop
     assert folders == {'sky': 40, 'road': 40}
     assert len(list((photographs / 'crops/val/sky').iterdir())) == 10
+
     for name, value in (('sky', 0), ('road', 100)):
         for path in (photographs / 'crops/train' / name).iterdir():
             pixels = np.array(Image.open(path))

@@ -64,6 +64,7 @@ def instances(tmp_path):
     squares = [(np.abs(yy - 80) < 40) & (np.abs(xx - x) < 40) for x in (60, 130)] + [(yy < 80) & (xx < 80)]
     disks = [np.hypot(yy - 80, xx - x) < 45 for x in (60, 130)] + [np.hypot(yy - 80, xx - 60) < 20]
     images, annotations = [], []
+
     for number, (mask, kind) in enumerate([(mask, 1) for mask in squares] + [(mask, 2) for mask in disks], start=1):
         image = np.full((160, 200, 3), BLUE, np.uint8)
         image[mask] = RED if kind == 1 else GREEN
@@ -75,9 +76,11 @@ def instances(tmp_path):
             dict(id=number, image_id=number, category_id=kind, iscrowd=0, area=int(mask.sum()))
             | dict(bbox=[x, y, width, height], segmentation=[outline[0].ravel().tolist()])
         )
+
     categories = [dict(id=1, name='square'), dict(id=2, name='disk')]
     path = tmp_path / 'instances.json'
     path.write_text(json.dumps(dict(images=images, annotations=annotations, categories=categories)))
+
     return path
 
 
@@ -125,6 +128,7 @@ def test_real_instances(real_data):
     names = [category['name'] for category in json.loads(annotations.read_text())['categories']]
     cues = list(cut_cues(annotations, folder / 'val2017', names, 8))
     assert len(cues) == 8 == len({cue.shape for cue in cues})
+
     for cue in cues:
         left, top, right, bottom = cue.box
         assert cue.shape != cue.texture

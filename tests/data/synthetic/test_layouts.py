@@ -91,6 +91,7 @@ def test_an_interrupted_run_leaves_no_set_and_can_be_run_again(tmp_path, monkeyp
         patch.setattr(Image.Image, 'save', interrupt_at_the_sixth)
         with pytest.raises(KeyboardInterrupt):
             write_scenes('ade20k', tmp_path, **SMALL)
+
     assert contents(tmp_path) == {}
     # what a killed process leaves
     partial = tmp_path / 'ade' / '.ADEChallengeData2016.partial'

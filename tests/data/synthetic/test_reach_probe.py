@@ -39,8 +39,10 @@ def test_classes_change_nothing_but_markers_at_the_distance(distance, monkeypatc
         with monkeypatch.context() as patch:
             patch.setattr(reach_probe, 'COLORS', reach_probe.COLORS[::-1].copy())
             other = make_reach_image(np.random.default_rng(index), distance)
+
         differs = (seen.image != other.image).any(2)
         markers = np.zeros_like(differs)
+
         for box, _ in seen.pairs:
             x, y = middles(box)
             for dx, dy in ((distance, 0), (-distance, 0), (0, distance), (0, -distance)):
@@ -48,6 +50,7 @@ def test_classes_change_nothing_but_markers_at_the_distance(distance, monkeypatc
                 if square.size and square.mean() > 0.9:
                     top, left = max(y + dy - MARKER // 2, 0), max(x + dx - MARKER // 2, 0)
                     markers[top : top + MARKER, left : left + MARKER] = True
+
         assert differs.any()
         assert not (differs & ~markers).any()
 
@@ -88,14 +91,17 @@ def test_three_forms_agree(tmp_path):
     labels = np.array(Image.open(tmp_path / 'probe/annotations/val/000001.png'))
     boxes = [entry for entry in content['annotations'] if entry['image_id'] == 1]
     assert len(boxes) == PAIRS
+
     for entry in boxes:
         x, y, width, height = entry['bbox']
         assert (labels[y : y + height, x : x + width] == entry['category_id'] - 1).all()
+
     assert len(list((tmp_path / 'probe/stripes/train').glob('*/*.png'))) == 3
     # an equal one is kept, another is not overwritten
     before = (tmp_path / 'probe/images/val/000001.png').stat().st_mtime_ns
     write_reach(tmp_path / 'probe', 24, train=3, val=2)
     assert (tmp_path / 'probe/images/val/000001.png').stat().st_mtime_ns == before
+
     with pytest.raises(FileExistsError, match='distance: 24 there, 56 asked for'):
         write_reach(tmp_path / 'probe', 56, train=3, val=2)
 
@@ -133,13 +139,16 @@ def test_only_a_network_that_reaches_the_marker_learns(kernel, solves):
 
     trained = [p for p in (*backbone.parameters(), *head.parameters()) if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=4e-3)
+
     for step in range(60):
         pixels, labels = tensors(8, 24, seed=step + 1)
         loss = F.cross_entropy(scores(pixels), labels, ignore_index=IGNORED)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+
     pixels, labels = tensors(40, 24, seed=1000)
     with torch.no_grad():
         right = (scores(pixels).argmax(1) == labels)[labels != IGNORED].float().mean().item()
+
     assert right > 0.9 if solves else 0.4 < right < 0.6
