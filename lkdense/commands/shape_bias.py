@@ -23,7 +23,7 @@ from ..analysis.shape_bias import (
     summarise,
 )
 from ..data.synthetic import LAYOUTS
-from ..data.synthetic.cue_conflict import BACKGROUNDS, CueImage, cut_cues, draw_cues, portrait
+from ..data.synthetic.cue_conflict import BACKGROUNDS, CueImage, crop_to_object, cut_cues, draw_cues
 from ..errors import UserError
 from ..inference.predictor import ClassPredictor, Predictor
 from ._options import ModelSpec, add_models_options, model_specs
@@ -79,7 +79,7 @@ def main(args: argparse.Namespace) -> None:
         except ValueError as error:
             raise UserError(f'{choice.name}: {error}') from None
         if classifies:
-            conflicting, agreeing = ([portrait(cue) for cue in cues] for cues in (conflicting, agreeing))
+            conflicting, agreeing = ([crop_to_object(cue) for cue in cues] for cues in (conflicting, agreeing))
         said, control = (compute_shape_bias(predictor, predictor.classes, cues) for cues in (conflicting, agreeing))
         bias, guessed = summarise(said), guessed_fraction(conflicting)
         recognised = sum(decision.follows == BOTH for decision in control)
