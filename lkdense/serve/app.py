@@ -171,7 +171,7 @@ def describe(subject: Subject) -> dict:
     """Return what the page has to know of a model beforehand."""
     return dict(
         name=subject.name,
-        task='segmentation' if subject.predictor.gives_labels else 'detection',
+        task='segmentation' if subject.predictor.predicts_label_map else 'detection',
         classes=subject.predictor.classes,
         palette=subject.predictor.palette,
         strides=subject.strides,
