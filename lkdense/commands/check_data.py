@@ -1,7 +1,7 @@
 """Read all the data of a config and report what is wrong with it, and how often each class occurs.
 
 Example: lkdense check-data configs/examples/upernet_slak_pico_camvid.py
-It reports missing and unreadable files, sizes that differ, labels without a class, boxes without extent or outside their
+It reports missing and unreadable files, sizes that differ, labels without a class, boxes that are empty or leave their
 image, images without labels, duplicates, training images in validation or test, and samples on which transforms fail.
 """
 

@@ -52,7 +52,7 @@ def check_data(cfg: Config) -> list[Report]:
 
 
 def _check_phase(config: dict, report: Report) -> None:
-    """Check each set inside once, however often it is repeated, and then the samples drawn through the sets around it."""
+    """Check each set inside once, however often it is repeated, then the samples drawn through the sets around it."""
     parts = _distinct(leaf_datasets(config))
     for part in parts:
         _check_set(part, report)
@@ -132,7 +132,7 @@ def _check_drawn_samples(config: dict, report: Report) -> None:
 
 def _check_labels_without_image(dataset: BaseDataset, report: Report) -> None:
     # mmsegmentation lists the images of a folder, so it does not notice a label map whose image is missing.
-    images, labels = (Path(dataset.data_prefix[key]) for key in ('img_path', 'seg_map_path'))
+    images, labels = Path(dataset.data_prefix['img_path']), Path(dataset.data_prefix['seg_map_path'])
     for path in sorted(labels.rglob(f'*{dataset.seg_map_suffix}')):
         name = str(path.relative_to(labels)).removesuffix(dataset.seg_map_suffix)
         if not (images / f'{name}{dataset.img_suffix}').is_file():
@@ -195,7 +195,7 @@ def _is_readable(path: str | None, what: str, info: dict, load: Callable | None,
         with Image.open(path) as image:
             image.load()
     except Exception as error:  # A decoder may raise anything.
-        # Pillow reports files that are cut off, which OpenCV does not, but it does not know every format, such as arrays.
+        # Pillow reports files that are cut off, which OpenCV does not, but it does not know every format: arrays, say.
         if not (isinstance(error, UnidentifiedImageError) and load and _loads(load, info)):
             report.add(f'unreadable {what}', path, error)
             return False

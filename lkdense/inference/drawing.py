@@ -26,7 +26,7 @@ def class_colors(count: int, palette: Sequence[Color] | None = None) -> list[tup
     >>> class_colors(2, palette=[[120, 120, 120], [180, 120, 120], [6, 230, 230]])
     [(120, 120, 120), (180, 120, 120)]
     >>> class_colors(2)
-    [(242, 61, 61), (61, 112, 242)]
+    [(242, 61, 61), (61, 114, 242)]
     """
     if palette and len(palette) >= count:
         return [tuple(color) for color in palette[:count]]

@@ -140,7 +140,7 @@ def predicts_label_map(cfg: Config) -> bool:
 
 
 def first_test_set(cfg: Config) -> dict:
-    """Return the config of the test data, the first one of several sets, as all have the model's classes and transforms.
+    """Return the config of the test data, the first of several sets, as all have the model's classes and transforms.
 
     Raises:
         UserError: there is none, or it has no transforms.

@@ -18,7 +18,7 @@ CLASSES = (
     *('person', 'earth', 'door', 'table', 'mountain', 'plant', 'curtain', 'chair', 'car', 'water', 'painting'),
     *('sofa', 'shelf', 'house', 'sea', 'mirror', 'rug', 'field', 'armchair', 'seat', 'fence'),
 )
-LABELS = [WALL + 1 + index for index in range(len(CLASSES))]
+LABELS = list(range(WALL + 1, WALL + 1 + len(CLASSES)))
 
 
 def write(folder: Path, train: Sequence[Scene], val: Sequence[Scene]) -> None:

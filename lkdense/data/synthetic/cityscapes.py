@@ -65,9 +65,10 @@ def write(folder: Path, train: Sequence[Scene], val: Sequence[Scene]) -> None:
 
 
 def instance_ids(scene: Scene) -> NDArray[np.uint16]:
-    """Return ``[H, W]``: for things 1000 times the label id plus a count from 0 in the class, for stuff the label id."""
+    """Return ``[H, W]``: for stuff the label id, for things 1000 times the label id plus a number from 0 in a class."""
     ids = scene.label_map(LABEL_IDS, background=ROAD[0], clutter=STATIC[0]).astype(np.uint16)
     for position, (index, mask) in enumerate(zip(scene.classes, scene.masks, strict=True)):
         if index < len(THINGS):
-            ids[mask] = LABEL_IDS[index] * 1000 + scene.classes[:position].count(index)
+            number = scene.classes[:position].count(index)
+            ids[mask] = LABEL_IDS[index] * 1000 + number
     return ids

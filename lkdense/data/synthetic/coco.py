@@ -6,6 +6,7 @@ Segmentations are polygons along the edges of the pixels, so that reading them b
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import cv2
@@ -51,8 +52,8 @@ CATEGORIES = {
     },
 }  # fmt: skip
 # There are more categories than pairs of shape and texture: the first ones are used.
-CATEGORY_IDS = [number for members in CATEGORIES.values() for number in members][:MAX_CLASSES]
-CLASSES = tuple(name for members in CATEGORIES.values() for name in members.values())[:MAX_CLASSES]
+CATEGORY_IDS = list(chain(*CATEGORIES.values()))[:MAX_CLASSES]
+CLASSES = tuple(chain(*(members.values() for members in CATEGORIES.values())))[:MAX_CLASSES]
 
 
 def write(folder: Path, train: Sequence[Scene], val: Sequence[Scene]) -> None:
@@ -126,13 +127,13 @@ def polygons(mask: NDArray[np.bool_]) -> list[list[int]]:
         for hole in holes:
             corners += [outer[0], *hole, hole[0]]
 
-        outlines.append([coordinate for corner in corners for coordinate in corner])
+        outlines.append(list(chain.from_iterable(corners)))
 
     return outlines
 
 
 def _loops(mask: NDArray[np.bool_]) -> list[list[tuple[int, int]]]:
-    """Return closed walks along all pixel edges between inside and outside, as their corners (x, y), the outer first."""
+    """Return closed walks along all pixel edges between inside and outside, as corners (x, y), the outer one first."""
     padded = np.pad(mask, 1)
 
     # Each edge is a step that has the inside to its right, as y points down: above, right of, below, left of a pixel.

@@ -178,8 +178,10 @@ def write_reach(folder: str | Path, distance: int, *, train: int = 400, val: int
 
 
 def _write_part(folder: Path, part: str, images: Sequence[ReachImage]) -> None:
-    for inner in (f'images/{part}', f'annotations/{part}', *(f'stripes/{part}/{name}' for name in STRIPES)):
-        (folder / inner).mkdir(parents=True)
+    for kind in ('images', 'annotations', 'stripes'):
+        (folder / kind / part).mkdir(parents=True)
+    for name in STRIPES:
+        (folder / 'stripes' / part / name).mkdir()
 
     entries, objects = [], []
     for image_id, probe in enumerate(images, start=1):

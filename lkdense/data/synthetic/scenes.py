@@ -139,7 +139,7 @@ def _extent(occupied: NDArray[np.bool_]) -> tuple[int, int]:
 
 
 def _place(rng: np.random.Generator, size: tuple[int, int], radius: float) -> tuple[Window, NDArray, NDArray]:
-    """Place and turn an object of ``radius`` pixels at random: its window, and object coordinates of the pixels there."""
+    """Place and turn an object of ``radius`` pixels at random: its window, and the object coordinates of its pixels."""
     centre_y, centre_x = rng.uniform(0, size[0]), rng.uniform(0, size[1])
     rows, columns = _bounds(centre_y, radius, size[0]), _bounds(centre_x, radius, size[1])
 

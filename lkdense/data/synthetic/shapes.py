@@ -104,7 +104,7 @@ def area(shape: Callable) -> float:
     """Return the area of a shape in units of its squared radius.
 
     >>> round(area(square), 2)
-    1.97
+    1.96
     """
     cells = 500
     v, u = np.ogrid[-1 : 1 : cells * 1j, -1 : 1 : cells * 1j]
