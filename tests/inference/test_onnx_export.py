@@ -1,5 +1,8 @@
 """ONNX graphs give PyTorch's numbers in onnxruntime, for any number of images and, of backbones, any size."""
 
+from pathlib import Path
+from typing import NamedTuple
+
 import pytest
 import torch
 
@@ -9,7 +12,7 @@ pytest.importorskip('onnx', reason='onnx is not installed')
 pytest.importorskip('onnxscript', reason='onnxscript is not installed')
 pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')
 from lkdense.commands import main
-from lkdense.config import read_config
+from lkdense.config import find_config, read_config
 from lkdense.inference.onnx_export import TOLERANCE, export_onnx, onnx_difference
 from lkdense.layers import DepthwiseConv2d
 from lkdense.models import load_model
@@ -38,44 +41,58 @@ def test_a_merged_backbone_for_any_number_and_size_of_images(name, randomize_nor
     assert backbone.CHANNELS_LAST_ON_CPU
 
 
+class Exported(NamedTuple):
+    graph: Path
+    config: Path
+    checkpoint: Path
+
+
 @pytest.fixture
 def export(tmp_path):
-    """Export a model with random weights and return the path of its graph."""
+    """Export a model with one block in each stage and random weights, and return its files."""
 
-    def export(config, *options):
-        checkpoint, graph = tmp_path / f'{config}.pth', tmp_path / f'{config}.onnx'
-        if not checkpoint.exists():
-            torch.save(load_model(read_config(config)).state_dict(), checkpoint)
-        main(['export', config, str(checkpoint), str(graph), *options])
-        return graph
+    def export(name, *options):
+        config, checkpoint, graph = (tmp_path / f'{name}{suffix}' for suffix in ('.py', '.pth', '.onnx'))
+        arch = 'dict(_delete_=True, depths=(1, 1, 1, 1), dims=(64, 128, 256, 512))'
+        config.write_text(f"_base_ = '{find_config(name)}'\nmodel = dict(backbone=dict(arch={arch}))\n")
+
+        torch.save(load_model(read_config(config)).state_dict(), checkpoint)
+        main(['export', str(config), str(checkpoint), str(graph), *options])
+        return Exported(graph, config, checkpoint)
 
     return export
 
 
-def test_the_command_exports_a_whole_segmentor(export, tmp_path, capsys):
+def test_the_command_exports_a_whole_segmentor(export, capsys):
     from onnxruntime import InferenceSession
 
-    config = 'upernet_convnext_pico_ade20k'
-    session = InferenceSession(export(config, '--size', '64', '96'))
+    exported = export('upernet_convnext_pico_ade20k', '--size', '64', '96')
     assert 'input: image [N, 3, 64, 96], any N, normalized with' in capsys.readouterr().out
+    session = InferenceSession(exported.graph)
     assert session.get_outputs()[0].shape == ['batch', 150, 64, 96]
 
     image = torch.randn(3, 3, 64, 96)
     (scores,) = session.run(None, {'image': image.numpy()})
     with torch.no_grad():
-        expected = load_model(read_config(config), tmp_path / f'{config}.pth')(image, mode='tensor')
+        expected = load_model(read_config(exported.config), exported.checkpoint)(image, mode='tensor')
     expected = torch.nn.functional.interpolate(expected, (64, 96), mode='bilinear')
     torch.testing.assert_close(torch.from_numpy(scores), expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
 
 
-def test_the_command_exports_the_backbone_of_a_detector(export, capsys):
+def test_the_command_exports_the_merged_backbone_of_a_detector(export, capsys):
+    import onnx
     from onnxruntime import InferenceSession
 
-    config = 'faster_rcnn_convnext_pico_voc07'
-    graph = export(config, '--backbone', '--size', '64', '96')
+    exported = export('cascade_mask_rcnn_slak_pico_coco', '--backbone', '--size', '64', '96')
     assert 'any N, H and W in multiples of 32' in capsys.readouterr().out
-    names = [output.name for output in InferenceSession(graph).get_outputs()]
+    names = [output.name for output in InferenceSession(exported.graph).get_outputs()]
     assert names == ['stage1', 'stage2', 'stage3', 'stage4']
+
+    # Each block has its two strips and nothing else: the small square kernel is merged into one of them.
+    kernels = [
+        tuple(weight.dims[2:]) for weight in onnx.load(exported.graph).graph.initializer if len(weight.dims) == 4
+    ]
+    assert (5, 5) not in kernels and kernels.count((51, 5)) == kernels.count((5, 51)) == 1
 
 
 @pytest.mark.parametrize(

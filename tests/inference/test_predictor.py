@@ -98,7 +98,6 @@ def test_files_of_one_name_and_the_pictures_of_a_run_before(tmp_path, image):
     assert len(open_source(tmp_path, tmp_path)) == 5
 
     (tmp_path / 'broken.mp4').write_bytes(b'no video')
-
     with pytest.raises(UserError, match='cannot be read as a video'):
         open_source(tmp_path / 'broken.mp4', tmp_path / 'out')
 
@@ -151,11 +150,10 @@ def test_what_is_there_already_is_named_and_kept(there, labels, clip, image):
     Image.fromarray(image).save(photo)
     (out / there).parent.mkdir(parents=True, exist_ok=True)
     (out / there).write_text('the truth')
-    source = open_source(clip if 'clip' in there else photo, out)
 
+    source = open_source(clip if 'clip' in there else photo, out)
     with pytest.raises(UserError, match=f'{there} is there already; --overwrite'):
         check_free(source, labels, overwrite=False)
-
     check_free(source, labels, overwrite=True)
     if 'pictures' not in there:
         # The other kind of model would not write this file.
@@ -195,12 +193,13 @@ def test_panoptic_models_give_labels_unless_they_give_objects():
 
 
 def test_panoptic_maps_are_read_as_labels():
-    predictor = SimpleNamespace(scope='mmdet', predicts_label_map=True, classes=('cat', 'sky'), model=torch.nn.Identity())
+    predictor = SimpleNamespace(
+        scope='mmdet', predicts_label_map=True, classes=('cat', 'sky'), model=torch.nn.Identity()
+    )
     # The pixels are two cats, sky, and nothing.
     pixels = PixelData(sem_seg=torch.tensor([[[1000, 2000, 1, 2]]]))
     label_map = Predictor.read(predictor, BaseDataElement(pred_panoptic_seg=pixels))
     assert label_map.labels.tolist() == [[0, 0, 1, 255]]
-
 
     with pytest.raises(UserError, match='Identity predicts pred_depth_map, and only pred_panoptic_seg can be drawn'):
         Predictor.read(predictor, BaseDataElement(pred_depth_map=pixels))

@@ -15,7 +15,7 @@ TRAIN, VAL = 4, 2
 @pytest.fixture(scope='module')
 def splits():
     scenes = [make_scene(np.random.default_rng([118, index]), (96, 128)) for index in range(TRAIN + VAL)]
-    # what the layouts differ in must occur, or the tests below would hold of anything
+    # The tests below mean something only if everything that layouts treat differently occurs.
     assert any((scene.objects == CLUTTER).any() for scene in scenes)
     assert any(min(scene.visible) < voc.DIFFICULT_BELOW for scene in scenes)
     return scenes[:TRAIN], scenes[TRAIN:]
@@ -93,7 +93,7 @@ def test_cityscapes_dataset_reads_training_ids(split, part, data, splits, mmseg_
     assert len(dataset) == len(splits[part])
     for sample, scene in zip(dataset, splits[part], strict=True):
         assert (sample['img'][..., ::-1] == scene.image).all()
-        # person to bicycle, the first eight classes here, are the last eight training ids
+        # The first eight classes here, person to bicycle, are the last eight training ids.
         assert (sample['gt_seg_map'] == truth(scene, background=0, first=11)).all()
 
     names = dataset.metainfo['classes']
@@ -126,7 +126,7 @@ def test_voc2012_is_read_for_segmentation(kind, split, chosen, border, data, spl
         changed = read != expected
         assert (read[changed] == 255).all()
         assert changed.any() == border
-        # the contour is there to be ignored, not to swallow the objects
+        # The contour is ignored, but it must not swallow the objects.
         assert changed.mean() < 0.15
 
     assert dataset.metainfo['classes'] == ('background', *voc.CLASSES)
@@ -171,8 +171,8 @@ def test_coco_annotations_are_consistent(data):
     ids = {'imgs': [], 'anns': []}
     for split in ('train', 'val'):
         annotations = COCO(data / f'coco/annotations/instances_{split}2017.json')
-        for kind, found in ids.items():
-            found += getattr(annotations, kind)
+        for kind, known in ids.items():
+            known += getattr(annotations, kind)
         for annotation in annotations.anns.values():
             mask = annotations.annToMask(annotation)
             assert annotation['area'] == mask.sum()
