@@ -47,6 +47,19 @@ class LoaderPreview:
     Args:
         cfg: the config of a segmentor, a detector or a classifier.
         phase: ``train``, ``val`` or ``test``.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from lkdense.data.synthetic import write_scenes
+    >>> pipeline = [dict(type=f'lkdense.classification.{name}') for name in ('LoadImage', 'RandomFlip', 'Normalize')]
+    >>> with TemporaryDirectory() as root:
+    ...     synthetic = write_scenes('imagenet', root, images=5, size=64)
+    ...     dataset = dict(
+    ...         type='lkdense.classification.ImageFolder', data_root=f'{synthetic.folder}/train', pipeline=pipeline
+    ...     )
+    ...     loader = dict(batch_size=2, num_workers=0, sampler=dict(type='DefaultSampler'), dataset=dataset)
+    ...     samples = list(LoaderPreview(Config(dict(train_dataloader=loader)), 'train'))
+    >>> [(sample.batch, sample.image.shape) for sample in samples]
+    [(0, (64, 64, 3)), (0, (64, 64, 3)), (1, (64, 64, 3)), (1, (64, 64, 3))]
     """
 
     def __init__(self, cfg: Config, phase: str):

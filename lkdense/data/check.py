@@ -25,7 +25,17 @@ NO_SAMPLES = 'need at least one array to concatenate'
 
 
 def check_data(cfg: Config) -> list[Report]:
-    """Read every part of the data that a config names and return a report for each: faults are never raised."""
+    """Read every part of the data that a config names and return a report for each: faults are never raised.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from lkdense.data.synthetic import write_scenes
+    >>> with TemporaryDirectory() as root:
+    ...     synthetic = write_scenes('imagenet', root, images=5, size=64)
+    ...     dataset = dict(type='lkdense.classification.ImageFolder', data_root=f'{synthetic.folder}/train', pipeline=[])
+    ...     reports = check_data(Config(dict(train_dataloader=dict(dataset=dataset))))
+    >>> [(report.phase, report.samples, dict(report.faults)) for report in reports]
+    [('train', 4, {})]
+    """
     datasets = {}
     for phase in PHASES:
         datasets[phase] = (cfg.get(f'{phase}_dataloader') or {}).get('dataset')

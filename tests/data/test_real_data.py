@@ -64,6 +64,7 @@ def test_a_full_size_config_trains_with_paths_and_schedule_changed_on_the_comman
         f'val_dataloader.dataset.data_root={root}',
         'val_dataloader.dataset.indices=1',
     ]
+
     command = [sys.executable, 'tools/train.py', 'configs/upernet_slak_b_ade20k.py', '--work-dir', str(tmp_path)]
     environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
     done = subprocess.run(
