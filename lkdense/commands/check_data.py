@@ -1,8 +1,8 @@
-"""Read the whole data of a config and report what is wrong with it, and how often each class occurs.
+"""Read all the data of a config and report what is wrong with it, and how often each class occurs.
 
 Example: lkdense check-data configs/examples/upernet_slak_pico_camvid.py
-Reported: missing and unreadable files, sizes that differ, labels without a class, boxes without extent or outside,
-images without labels, twice, or of training in validation or test, and samples on which the config's transforms fail.
+It reports missing and unreadable files, sizes that differ, labels without a class, boxes that are empty or leave their
+image, images without labels, duplicates, training images in validation or test, and samples on which transforms fail.
 """
 
 import argparse
@@ -20,7 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     with without_onedl_notice():
         reports = check_data(load_config(args))
+
     for report in reports:
         print('\n'.join(report.lines(args.cases)))
+
     if any(report.faults for report in reports):
         raise SystemExit(1)

@@ -24,7 +24,7 @@ from ..analysis.shape_bias import (
     summarise,
 )
 from ..data.synthetic import LAYOUTS
-from ..data.synthetic.cue_conflict import BACKGROUNDS, CueImage, cut_cues, draw_cues, portrait
+from ..data.synthetic.cue_conflict import BACKGROUNDS, CueImage, cut_cues, draw_cues, crop_to_object
 from ..errors import UserError
 from ..inference.predictor import ClassPredictor, Predictor
 from ._options import ModelSpec, add_models_options, model_specs
@@ -138,8 +138,8 @@ def measure(spec: ModelSpec, args: argparse.Namespace) -> Outcome:
         raise UserError(f'{spec.name}: {error}') from None
 
     if classifies:
-        conflicting = [portrait(image) for image in conflicting]
-        agreeing = [portrait(image) for image in agreeing]
+        conflicting = [crop_to_object(image) for image in conflicting]
+        agreeing = [crop_to_object(image) for image in agreeing]
 
     decisions = compute_shape_bias(predictor, predictor.classes, conflicting)
     control = compute_shape_bias(predictor, predictor.classes, agreeing)

@@ -1,1 +1,1 @@
-"""Data sets: looked at, checked, and made up in the layouts of the real ones."""
+"""Data sets: check one, preview what a loader gives to a model, write synthetic ones in the layouts of real ones."""

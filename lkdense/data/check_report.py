@@ -1,13 +1,13 @@
-"""What was found wrong with one part of a data set, and how it is told."""
+"""What is wrong with one part of a data set, as a report for people."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from ..errors import first_line
+from ..errors import first_few, first_line
 
-# classes that do not occur, which are named before the rest is only counted
+# So many classes that do not occur are named, and the rest is only counted.
 ABSENT_SHOWN = 10
-# the kinds of faults, in the order in which they are reported
+# The kinds of faults, in the order in which they are reported.
 FAULTS = {
     'set': 'the set cannot be read at all',
     'missing image': 'images that are not there',
@@ -27,16 +27,23 @@ FAULTS = {
 
 
 class Report:
-    """What was found in one part of the data.
+    """The faults and the class counts of one part of the data.
 
     Attributes:
         phase: ``train``, ``val`` or ``test``.
         samples: how many were read.
-        faults: kind of fault, a key of ``FAULTS``, to a line for each case.
-        classes: name of each class to how often it occurs: pixels in segmentation, boxes in
-            detection, images in classification.
+        faults: each kind of fault, a key of ``FAULTS``, with a line for each case.
+        classes: the name of each class with how often it occurs: pixels in segmentation, boxes in detection, images in
+            classification.
         known: the names of all classes.
-        hashes: of the content of each image to its path.
+        hashes: a hash of the content of each image, with its path.
+
+    >>> report = Report('train')
+    >>> report.add('missing image', 'photos/cat.jpg')
+    >>> print('\\n'.join(report.lines()))
+    train: 0 samples, 1 faults
+      1 images that are not there
+        photos/cat.jpg
     """
 
     def __init__(self, phase: str):
@@ -48,23 +55,25 @@ class Report:
         self.hashes: dict[str, str] = {}
 
     def add(self, kind: str, path: object, detail: object = '') -> None:
-        """Note a case of a fault; of an error its class and its first line."""
+        """Note a case of a fault; an error as ``detail`` counts with its class and its first line."""
         if isinstance(detail, Exception):
             detail = first_line(detail)
         self.faults[kind].append(f'{path}: {detail}' if detail != '' else str(path))
 
     def lines(self, cases: int = 3) -> Iterator[str]:
-        """Tell what was found, each kind of fault with its number and the first cases."""
+        """Yield the lines of the report: each kind of fault with its number and its first cases, then the classes."""
         yield f'{self.phase}: {self.samples} samples, {sum(map(len, self.faults.values()))} faults'
+
         for kind, title in FAULTS.items():
-            if found := self.faults.get(kind):
-                yield f'  {len(found)} {title}'
-                yield from (f'    {case}' for case in found[:cases])
-                if len(found) > cases:
-                    yield f'    and {len(found) - cases} more'
+            faults = self.faults.get(kind)
+            if faults:
+                yield f'  {len(faults)} {title}'
+                yield '    ' + first_few(faults, cases, separator='\n    ')
+
         total = sum(self.classes.values())
         for name, count in self.classes.most_common():
             yield f'  {name:24} {count:12,} {count / max(total, 1):7.2%}'
-        if absent := [name for name in self.known if name not in self.classes]:
-            more = f' and {len(absent) - ABSENT_SHOWN} more' if len(absent) > ABSENT_SHOWN else ''
-            yield f'  never: {", ".join(absent[:ABSENT_SHOWN])}{more}'
+
+        absent = [name for name in self.known if name not in self.classes]
+        if absent:
+            yield f'  never: {first_few(absent, ABSENT_SHOWN)}'

@@ -1,1 +1,1 @@
-"""A trained model asked: images and videos in, label maps, instances, pictures and ONNX graphs out."""
+"""Ask a trained model: images and videos in; label maps, instances, pictures and ONNX graphs out."""

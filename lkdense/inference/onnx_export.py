@@ -1,4 +1,4 @@
-"""Models as ONNX graphs: a merged backbone, or a whole segmentor around one."""
+"""Export models as ONNX graphs: a merged backbone, or a whole segmentor around one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from ..backbones import StagedBackbone
 from ..layers import DepthwiseConv2d
 
-# how far onnxruntime may be from PyTorch, relative to the largest value
+# The outputs of onnxruntime and PyTorch may differ by this much, relative to the largest value.
 TOLERANCE = 1e-4
 
 
-class Scores(nn.Module):
-    """A segmentor as one function: a normalized image ``[N, 3, H, W]`` to the scores of classes ``[N, K, H, W]``."""
+class SegmentationScores(nn.Module):
+    """A segmentor as one function: normalized images ``[N, 3, H, W]`` to the scores of classes ``[N, K, H, W]``."""
 
     def __init__(self, segmentor: nn.Module):
         super().__init__()
@@ -31,7 +31,7 @@ class Scores(nn.Module):
 
 
 def export_onnx(module: nn.Module, path: str | Path, size: tuple[int, int], dynamic_size: bool) -> None:
-    """Write ``module``, a function of one image ``[N, 3, H, W]``, as an ONNX graph for any N.
+    """Write ``module``, a function of images ``[N, 3, H, W]``, as an ONNX graph for any N.
 
     Args:
         module: in eval mode; a backbone in it should be merged, see ``switch_to_deploy``.
@@ -40,13 +40,17 @@ def export_onnx(module: nn.Module, path: str | Path, size: tuple[int, int], dyna
         dynamic_size: let the graph take any H and W, multiples of 32. The pooling of UPerNet has no such graph.
 
     Raises:
-        ImportError: onnx or onnxscript is not there.
+        ImportError: onnx or onnxscript is not installed.
     """
     image = torch.zeros(2, 3, *size)
-    auto = torch.export.Dim.AUTO
-    dims = {0: torch.export.Dim('batch')} | ({2: auto, 3: auto} if dynamic_size else {})
-    outputs = [f'stage{i + 1}' for i in module.out_indices] if isinstance(module, StagedBackbone) else ['scores']
-    # the exporter tells at length what it passes by
+    dims = {0: torch.export.Dim('batch')}
+    if dynamic_size:
+        dims |= {2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}
+    outputs = ['scores']
+    if isinstance(module, StagedBackbone):
+        outputs = [f'stage{index + 1}' for index in module.out_indices]
+
+    # The exporter prints a long report of its steps.
     with _ordinary_convolutions(module), torch.no_grad(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
         program = torch.onnx.export(
             module,
@@ -57,39 +61,54 @@ def export_onnx(module: nn.Module, path: str | Path, size: tuple[int, int], dyna
             output_names=outputs,
             verbose=False,
         )
+
     program.save(str(path))
 
 
 def onnx_difference(module: nn.Module, path: str | Path, image: Tensor) -> float:
-    """Return how far onnxruntime is from PyTorch on ``image``: the largest difference over the largest value.
+    """Run a graph in onnxruntime and return how far it is from PyTorch: the largest difference over the largest value.
+
+    Args:
+        module: the module that was exported.
+        path: the file of its graph.
+        image: images ``[N, 3, H, W]`` to run both on.
 
     Raises:
-        ImportError: onnxruntime is not there.
+        ImportError: onnxruntime is not installed.
     """
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
-    theirs = [torch.from_numpy(output) for output in session.run(None, {'image': image.numpy()})]
+    actual_outputs = [torch.from_numpy(output) for output in session.run(None, {'image': image.numpy()})]
     with torch.no_grad():
-        ours = module(image)
-    ours = [ours] if isinstance(ours, Tensor) else ours
-    return max(((a - b).abs().max() / b.abs().max()).item() for a, b in zip(theirs, ours, strict=True))
+        expected_outputs = module(image)
+    if isinstance(expected_outputs, Tensor):
+        expected_outputs = [expected_outputs]
+
+    differences = []
+    for actual, expected in zip(actual_outputs, expected_outputs, strict=True):
+        difference = (actual - expected).abs().max() / expected.abs().max()
+        differences.append(difference.item())
+    return max(differences)
 
 
 @contextmanager
 def _ordinary_convolutions(module: nn.Module) -> Iterator[None]:
-    # a graph for any runtime holds standard operators, and no conversions between memory formats
+    """Keep to standard operators and one memory format for a while, so that any runtime can take the graph."""
     layers = [layer for layer in module.modules() if isinstance(layer, DepthwiseConv2d)]
+    backends = [layer.backend for layer in layers]
     backbones = [part for part in module.modules() if isinstance(part, StagedBackbone)]
-    before = [layer.backend for layer in layers]
+
     for layer in layers:
         layer.backend = 'eager'
-    for part in backbones:
-        part.CHANNELS_LAST_ON_CPU = False
+    for backbone in backbones:
+        backbone.CHANNELS_LAST_ON_CPU = False
+
     try:
         yield
     finally:
-        for layer, backend in zip(layers, before):
+        for layer, backend in zip(layers, backends):
             layer.backend = backend
-        for part in backbones:
-            del part.CHANNELS_LAST_ON_CPU
+        for backbone in backbones:
+            # The attribute of the class shows again.
+            del backbone.CHANNELS_LAST_ON_CPU

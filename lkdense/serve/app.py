@@ -181,7 +181,7 @@ def describe_model(model: ServedModel) -> dict:
     """Return what the page has to know of a model before it shows an image."""
     return dict(
         name=model.name,
-        task='segmentation' if model.predictor.gives_labels else 'detection',
+        task='segmentation' if model.predictor.predicts_label_map else 'detection',
         classes=model.predictor.classes,
         palette=model.predictor.palette,
         strides=model.strides,

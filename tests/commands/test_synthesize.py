@@ -1,42 +1,41 @@
-"""``tools/make_synthetic.py`` as a user calls it."""
+"""``lkdense synthesize`` as a user calls it."""
 
-import runpy
 from pathlib import Path
 
 import pytest
 
+from lkdense.commands import main
 from lkdense.data.synthetic import LAYOUTS
-
-TOOL = Path(__file__).parents[2] / 'tools' / 'make_synthetic.py'
 
 
 @pytest.fixture
-def call(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr('sys.argv', [str(TOOL), *map(str, arguments)])
-        runpy.run_path(str(TOOL), run_name='__main__')
+def synthesize(capsys):
+    """Call the command and return what it prints."""
+
+    def synthesize(*arguments):
+        main(['synthesize', *map(str, arguments)])
         return capsys.readouterr().out
 
-    return call
+    return synthesize
 
 
 @pytest.mark.parametrize('layout', LAYOUTS)
-def test_it_says_what_it_wrote_and_which_data_root_to_put_in_a_config(layout, call, tmp_path):
+def test_it_says_what_it_wrote_and_which_data_root_to_put_in_a_config(layout, synthesize, tmp_path):
     arguments = ('--layout', layout, '--images', 6, '--size', 48, 64, '--classes', 2, '--seed', 3, '--out', tmp_path)
-    out = call(*arguments, '--val-fraction', 0.5)
+    output = synthesize(*arguments, '--val-fraction', 0.5)
     first, second = LAYOUTS[layout].classes[:2]
-    assert 'written, 3 images for training, 3 for validation' in out
-    assert f'classes: {first}, {second}\n' in out
-    data_root = Path(out.split("data_root = '")[1].split("'")[0])
+    assert 'written, 3 images for training, 3 for validation' in output
+    assert f'classes: {first}, {second}\n' in output
+
+    data_root = Path(output.split("data_root = '")[1].split("'")[0])
     assert data_root.is_dir() and data_root.is_relative_to(tmp_path)
-    assert 'is there already' in call(*arguments, '--val-fraction', 0.5)
 
+    assert 'is there already' in synthesize(*arguments, '--val-fraction', 0.5)
     with pytest.raises(SystemExit, match='another synthetic set'):
-        call(*arguments)
+        synthesize(*arguments)
+    assert 'written, 5 images for training' in synthesize(*arguments, '--overwrite')
 
-    assert 'written, 5 images for training' in call(*arguments, '--overwrite')
 
-
-def test_a_wrong_argument_ends_in_one_sentence(call, tmp_path):
-    with pytest.raises(SystemExit, match=r'^make_synthetic\.py: images must be at least 2 .*, got 1$'):
-        call('--layout', 'coco', '--images', 1, '--out', tmp_path)
+def test_a_wrong_argument_ends_in_one_sentence(synthesize, tmp_path):
+    with pytest.raises(SystemExit, match=r'^lkdense synthesize: images must be at least 2 .*, got 1$'):
+        synthesize('--layout', 'coco', '--images', 1, '--out', tmp_path)

@@ -1,9 +1,7 @@
-"""One broken copy of a small data set for each kind of fault, and a whole one without any."""
+"""Each kind of fault is reported for a broken copy of a small data set, and none for a whole one."""
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from unittest import mock
 
@@ -11,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
+from lkdense.commands import main
 from lkdense.config import read_config
 from lkdense.data.check import check_data
 from lkdense.data.check_boxes import check_coco_file
 from lkdense.data.check_report import FAULTS, Report
 from lkdense.data.synthetic import write_scenes
 
-ROOT = Path(__file__).parents[2]
 CONFIGS = {
     'ade20k': 'upernet_slak_pico_ade20k',
     'coco': 'cascade_mask_rcnn_slak_pico_coco',
@@ -29,14 +27,15 @@ CONFIGS = {
 @pytest.fixture(scope='module')
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp('whole')
-    for layout in (*CONFIGS, 'voc2012'):  # VOC2007's configs train on both
+    # The config for VOC2007 trains on VOC2012 too.
+    for layout in (*CONFIGS, 'voc2012'):
         write_scenes(layout, folder / 'data', images=8, size=64)
     return folder
 
 
 @pytest.fixture
 def check(whole, tmp_path, monkeypatch):
-    """Break a copy of the data by a function of its folder, and return the faults of the training part."""
+    """Break a copy of the data by a function of its folder, and return the faults of the training data."""
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
 
@@ -44,6 +43,7 @@ def check(whole, tmp_path, monkeypatch):
         damage(tmp_path / 'data')
         reports = {report.phase: report for report in check_data(read_config(CONFIGS[layout]))}
         assert set(reports[phase].faults) <= set(FAULTS)
+
         return dict(reports[phase].faults)
 
     return check
@@ -54,10 +54,12 @@ def test_a_whole_set_has_no_faults_and_its_classes_are_counted(layout, check, wh
     assert check(layout, lambda data: None) == {}
     reports = check_data(read_config(CONFIGS[layout]))
     assert [report.phase for report in reports] in (['train', 'val'], ['train', 'val', 'test'])
-    assert reports[0].samples == 6 if layout != 'voc2007' else reports[0].samples >= 5
-    assert sum(reports[0].classes.values()) > 5
-    assert set(reports[0].classes) <= set(reports[0].known)
-    text = '\n'.join(reports[0].lines())
+
+    train = reports[0]
+    assert train.samples >= 5 if layout == 'voc2007' else train.samples == 6
+    assert sum(train.classes.values()) > 5
+    assert set(train.classes) <= set(train.known)
+    text = '\n'.join(train.lines())
     assert '0 faults' in text and '%' in text
 
 
@@ -250,7 +252,7 @@ def mixed(dataset):
     load_image, load_annotations, *rest = dataset['pipeline']
     mosaic = dict(type='RandomMosaic', img_scale=(64, 64), prob=1.0)
     if dataset['type'] == 'CocoDataset':
-        # which forgets the masks
+        # mmdetection's mosaic loses the masks.
         mosaic['type'], load_annotations = 'Mosaic', {**load_annotations, 'with_mask': False}
     dataset = {**dataset, 'pipeline': [load_image, load_annotations]}
     return dict(type='MultiImageMixDataset', dataset=dataset, pipeline=[mosaic, *rest])
@@ -266,8 +268,9 @@ WRAPPED = {'repeated': repeated, 'mixed': mixed, 'mixed and joined': mixed_and_j
 def wrapped(layout: str, wrap):
     cfg = read_config(CONFIGS[layout])
     dataset = cfg.train_dataloader.dataset.to_dict()
-    # a mosaic mixes images of one size
-    dataset.get('pipeline', [])[2:] = [step for step in dataset.get('pipeline', [])[2:] if 'Resize' not in step['type']]
+    # A mosaic mixes images of one size.
+    if 'pipeline' in dataset:
+        dataset['pipeline'] = [step for step in dataset['pipeline'] if 'Resize' not in step['type']]
     cfg.train_dataloader.dataset = wrap(dataset)
     return cfg
 
@@ -276,7 +279,8 @@ def wrapped(layout: str, wrap):
 @pytest.mark.parametrize('layout', ['ade20k', 'coco'])
 def test_sets_inside_of_sets_are_read_once(layout, wrap, check):
     check(layout, lambda data: None)
-    alone, inside = (check_data(wrapped(layout, wrap))[0] for wrap in (lambda dataset: dataset, wrap))
+    alone = check_data(wrapped(layout, lambda dataset: dataset))[0]
+    inside = check_data(wrapped(layout, wrap))[0]
     assert inside.faults == alone.faults == {}
     assert inside.samples == alone.samples == 6
     assert inside.classes == alone.classes and list(inside.known) == list(alone.known)
@@ -285,11 +289,12 @@ def test_sets_inside_of_sets_are_read_once(layout, wrap, check):
 def test_what_is_wrong_inside_of_a_set_of_sets(check):
     check('coco', DETECTION['nothing labelled'])
     cfg = wrapped('coco', repeated)
-    # which must not hide the images
+    # The filter must not hide the images.
     cfg.train_dataloader.dataset.dataset.filter_cfg = dict(filter_empty_gt=True)
     faults = check_data(cfg)[0].faults
     assert len(faults['nothing labelled']) == 6
     assert faults['set'] == ['RepeatDataset: it has no samples']
+
     check('voc2007', lambda data: VOC['label'](first(data / ANNOTATIONS)))
     assert any('is called un' in fault for fault in check_data(wrapped('voc2007', repeated))[0].faults['label'])
 
@@ -305,12 +310,14 @@ def test_transforms_of_a_set_of_sets_that_fail_are_reported(whole, monkeypatch):
 def test_a_file_of_class_names(whole, tmp_path, monkeypatch):
     monkeypatch.chdir(whole)
     cfg = read_config(CONFIGS['voc2007'])
-    known = check_data(cfg)[0]
-    (tmp_path / 'classes.txt').write_text('\n'.join(known.known))
+    expected = check_data(cfg)[0]
+    (tmp_path / 'classes.txt').write_text('\n'.join(expected.known))
+
     for dataset in cfg.train_dataloader.dataset.datasets:
         dataset.metainfo = dict(classes=str(tmp_path / 'classes.txt'))
     report = check_data(cfg)[0]
-    assert not report.faults and report.classes == known.classes
+    assert not report.faults and report.classes == expected.classes
+
     (tmp_path / 'classes.txt').unlink()
     assert all('a file of them that is there' in fault for fault in check_data(cfg)[0].faults['set'])
 
@@ -337,6 +344,7 @@ def test_validation_and_test_may_share_images(whole, monkeypatch):
     cfg.test_dataloader = {**cfg.val_dataloader, 'dataset': {**cfg.val_dataloader.dataset, 'pipeline': []}}
     _, val, test = check_data(cfg)
     assert not val.faults and not test.faults
+
     cfg.val_dataloader = cfg.train_dataloader
     _, val, test = check_data(cfg)
     assert len(val.faults['leak']) == 6 and not test.faults
@@ -350,11 +358,12 @@ def test_images_without_labels(check):
     assert len(check('ade20k', damage)['missing annotation']) == 6
     for layout in ('ade20k', 'coco'):
         cfg = read_config(CONFIGS[layout])
-        # as a config has it that predicts
+        # A config for predictions only loads the images.
         cfg.train_dataloader.dataset.pipeline = cfg.train_dataloader.dataset.pipeline[:1]
         cfg.train_dataloader.dataset.filter_cfg = None
         report = check_data(cfg)[0]
         assert report.samples == 6 and not report.faults
+
         if layout == 'ade20k':
             del cfg.train_dataloader.dataset.data_prefix['seg_map_path']
             assert not check_data(cfg)[0].faults
@@ -371,7 +380,7 @@ def test_an_image_that_is_turned_as_it_is_read(check):
                 Image.open(first(labels)).resize((32, 64), 0).save(first(labels))
 
     assert check('ade20k', damage) == {}
-    # annotated as 64 x 64
+    # The file is annotated as 64 x 64.
     assert '32 x 64, annotated as 64 x 64' in check_data(read_config(CONFIGS['coco']))[0].faults['size'][0]
 
 
@@ -385,26 +394,33 @@ def test_arrays_in_place_of_images(check):
     cfg = read_config(CONFIGS['ade20k'])
     cfg.train_dataloader.dataset.update(img_suffix='.npy')
     assert len(check_data(cfg)[0].faults['unreadable image']) == 6
+
     cfg.train_dataloader.dataset.pipeline[0] = dict(type='LoadImageFromNpyFile')
     report = check_data(cfg)[0]
     assert report.samples == 6 and not report.faults
 
 
+SEGMENT = ('id', 'category_id', 'area', 'bbox', 'iscrowd')
+
+
 def panoptic(check, damage=lambda content: None):
+    """Write a panoptic file with the objects of the detection set, and return a config that reads it."""
+
     def write(data):
-        source = json.loads((data / 'coco/annotations/instances_train2017.json').read_text())
-        segments = dict.fromkeys((image['id'] for image in source['images']), ())
-        for one in source['annotations']:
-            segments[one['image_id']] = (*segments[one['image_id']], {key: one[key] for key in SEGMENT})
+        detection = json.loads((data / 'coco/annotations/instances_train2017.json').read_text())
+        segments = {image['id']: [] for image in detection['images']}
+        for annotation in detection['annotations']:
+            segments[annotation['image_id']].append({key: annotation[key] for key in SEGMENT})
+
         content = {
-            'images': source['images'],
-            'categories': [{**category, 'isthing': 1} for category in source['categories']],
-            'annotations': [dict(image_id=image, segments_info=list(parts)) for image, parts in segments.items()],
+            'images': detection['images'],
+            'categories': [{**category, 'isthing': 1} for category in detection['categories']],
+            'annotations': [dict(image_id=image, segments_info=parts) for image, parts in segments.items()],
         }
         damage(content)
-        for image in source['images']:
-            Image.new('RGB', (64, 64)).save(data / f'coco/{Path(image["file_name"]).stem}.png')
         (data / 'coco/annotations/panoptic.json').write_text(json.dumps(content))
+        for image in detection['images']:
+            Image.new('RGB', (64, 64)).save(data / f'coco/{Path(image["file_name"]).stem}.png')
 
     check('coco', write)
     cfg = read_config(CONFIGS['coco'])
@@ -412,14 +428,13 @@ def panoptic(check, damage=lambda content: None):
     dataset.update(type='CocoPanopticDataset', ann_file='annotations/panoptic.json')
     dataset.data_prefix.seg = '.'
     dataset.pipeline = dataset.pipeline[:1]
+
     return cfg
 
 
-SEGMENT = ('id', 'category_id', 'area', 'bbox', 'iscrowd')
-
-
 def test_a_panoptic_set(check):
-    (detection, *_), (report, *_) = check_data(read_config(CONFIGS['coco'])), check_data(panoptic(check))
+    report = check_data(panoptic(check))[0]
+    detection = check_data(read_config(CONFIGS['coco']))[0]
     assert not report.faults and report.classes == detection.classes
 
 
@@ -434,19 +449,20 @@ def test_faults_of_a_panoptic_set(check):
 
 
 def test_lvis_has_addresses_for_names(tmp_path):
-    annotation = dict(id=1, image_id=1, category_id=1, bbox=[0, 0, 0, 5])
     content = dict(
         images=[dict(id=1, coco_url='http://host/train2017/1.jpg', width=64, height=64)],
         categories=[dict(id=1, name='ball')],
-        annotations=[annotation],
+        annotations=[dict(id=1, image_id=1, category_id=1, bbox=[0, 0, 0, 5])],
     )
     (tmp_path / 'lvis.json').write_text(json.dumps(content))
+
     dataset = mock.MagicMock(
         ann_file=str(tmp_path / 'lvis.json'),
         metainfo=dict(classes=['ball']),
         get_data_info=lambda index: dict(img_id=1),
     )
     dataset.__len__.return_value = 1
+
     report = Report('train')
     check_coco_file(dataset, report)
     assert report.faults == {'degenerate box': ['http://host/train2017/1.jpg: 0 x 5 at 0, 0']}
@@ -460,13 +476,14 @@ def test_transforms_that_fail_are_reported(whole, monkeypatch):
     assert len(faults['pipeline']) == 6
 
 
-def test_the_tool_ends_with_an_error_where_there_are_faults(whole, tmp_path):
-    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
-    command = [sys.executable, str(ROOT / 'tools/check_data.py'), CONFIGS['ade20k']]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and 'train: 6 samples, 0 faults' in done.stdout, done.stderr
+def test_the_command_ends_with_an_error_where_there_are_faults(check, tmp_path, capsys):
+    main(['check-data', CONFIGS['ade20k']])
+    assert 'train: 6 samples, 0 faults' in capsys.readouterr().out
+
     for path in (tmp_path / 'data' / LABELS).iterdir():
         path.unlink()
-    done = subprocess.run([*command, '--cases', '2'], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and 'Traceback' not in done.stderr
-    assert '6 annotations that are not there' in done.stdout and 'and 4 more' in done.stdout
+    with pytest.raises(SystemExit) as exit_info:
+        main(['check-data', CONFIGS['ade20k'], '--cases', '2'])
+    assert exit_info.value.code == 1
+    output = capsys.readouterr().out
+    assert '6 annotations that are not there' in output and 'and 4 more' in output

@@ -1,5 +1,6 @@
-"""Configs on small real data sets, where LKDENSE_DATA names a folder of them: only the paths are changed."""
+"""Configs read small real data sets with nothing but their paths changed, where LKDENSE_DATA names a folder of them."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,8 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 
 ROOT = Path(__file__).parents[2]
-CASES = {  # config: data_root below LKDENSE_DATA, images for training and testing
+# Each config with its data_root below LKDENSE_DATA, and the numbers of images for training and testing.
+CASES = {
     'upernet_slak_b_ade20k': ('ade20k_sample/ADEChallengeData2016', 3, 3),
     'examples/upernet_slak_pico_camvid': ('camvid', 367, 233),
     'cascade_mask_rcnn_slak_t_coco': ('coco_free', None, 66),
@@ -30,13 +32,16 @@ def test_the_pipeline_reads_every_kind_of_annotation(case):
     path, root, *lengths = case
     for package in ('mmseg', 'mmdet'):
         pytest.importorskip(f'{package}.utils').register_all_modules(init_default_scope=False)
+
     cfg = Config.fromfile(path)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         for loader, length in zip((cfg.train_dataloader, cfg.test_dataloader), lengths):
             dataset = DATASETS.build(dict(loader.dataset, data_root=str(root)))
             assert length is None or len(dataset) == length
+
             sample = dataset[0]['data_samples']
             classes = len(dataset.metainfo['classes'])
+
             if cfg.default_scope == 'mmseg':
                 labels = set(sample.gt_sem_seg.data.unique().tolist())
                 assert labels <= {*range(classes), cfg.model.decode_head.get('ignore_index', 255)}
@@ -59,7 +64,11 @@ def test_a_full_size_config_trains_with_paths_and_schedule_changed_on_the_comman
         f'val_dataloader.dataset.data_root={root}',
         'val_dataloader.dataset.indices=1',
     ]
+
     command = [sys.executable, 'tools/train.py', 'configs/upernet_slak_b_ade20k.py', '--work-dir', str(tmp_path)]
-    done = subprocess.run([*command, '--cfg-options', *options], cwd=ROOT, capture_output=True, text=True)
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
+    done = subprocess.run(
+        [*command, '--cfg-options', *options], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert 'mIoU' in done.stdout

@@ -12,13 +12,13 @@ from PIL import Image
 from .scenes import Scene
 
 OTHER, WALL = 0, 1
-# labels 2 to 33: as many as there are looks of objects
+# Labels 2 to 33: one for each pair of shape and texture.
 CLASSES = (
     *('building', 'sky', 'floor', 'tree', 'ceiling', 'road', 'bed', 'windowpane', 'grass', 'cabinet', 'sidewalk'),
     *('person', 'earth', 'door', 'table', 'mountain', 'plant', 'curtain', 'chair', 'car', 'water', 'painting'),
     *('sofa', 'shelf', 'house', 'sea', 'mirror', 'rug', 'field', 'armchair', 'seat', 'fence'),
 )
-LABELS = [WALL + 1 + index for index in range(len(CLASSES))]
+LABELS = list(range(WALL + 1, WALL + 1 + len(CLASSES)))
 
 
 def write(folder: Path, train: Sequence[Scene], val: Sequence[Scene]) -> None:
@@ -27,6 +27,7 @@ def write(folder: Path, train: Sequence[Scene], val: Sequence[Scene]) -> None:
         images, annotations = folder / 'images' / split, folder / 'annotations' / split
         images.mkdir(parents=True)
         annotations.mkdir(parents=True)
+
         for number, scene in enumerate(scenes, start=1):
             name = f'ADE_{short}_{number:08d}'
             Image.fromarray(scene.image).save(images / f'{name}.jpg', quality=95)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from .scenes import Scene
 
-# name: label id, training id
+# Each name with its label id and its training id.
 THINGS = {
     'person': (24, 11),
     'rider': (25, 12),
@@ -38,8 +38,9 @@ STUFF = {
 }
 ROAD, STATIC = (7, 0), (4, 255)
 CLASSES = (*THINGS, *STUFF)
-LABEL_IDS, TRAIN_IDS = ([ids[k] for ids in (THINGS | STUFF).values()] for k in (0, 1))
-# one real city for each split
+LABEL_IDS = [label_id for label_id, _ in (THINGS | STUFF).values()]
+TRAIN_IDS = [train_id for _, train_id in (THINGS | STUFF).values()]
+# Each split has one of the real cities.
 CITIES = {'train': 'aachen', 'val': 'frankfurt'}
 
 
@@ -50,6 +51,7 @@ def write(folder: Path, train: Sequence[Scene], val: Sequence[Scene]) -> None:
         images, annotations = folder / 'leftImg8bit' / split / city, folder / 'gtFine' / split / city
         images.mkdir(parents=True)
         annotations.mkdir(parents=True)
+
         for number, scene in enumerate(scenes):
             name = f'{city}_{number:06d}_000019'
             Image.fromarray(scene.image).save(images / f'{name}_leftImg8bit.png')
@@ -63,9 +65,10 @@ def write(folder: Path, train: Sequence[Scene], val: Sequence[Scene]) -> None:
 
 
 def instance_ids(scene: Scene) -> NDArray[np.uint16]:
-    """Label id times 1000 plus a count from 0 within the class for things, the label id alone for stuff; ``[H, W]``."""
+    """Return ``[H, W]``: for stuff the label id, for things 1000 times the label id plus a number from 0 in a class."""
     ids = scene.label_map(LABEL_IDS, background=ROAD[0], clutter=STATIC[0]).astype(np.uint16)
     for position, (index, mask) in enumerate(zip(scene.classes, scene.masks, strict=True)):
         if index < len(THINGS):
-            ids[mask] = LABEL_IDS[index] * 1000 + scene.classes[:position].count(index)
+            number = scene.classes[:position].count(index)
+            ids[mask] = LABEL_IDS[index] * 1000 + number
     return ids

@@ -1,22 +1,32 @@
-"""Classification from a segmentation set: square crops, each of the class of most of its pixels.
+"""Classification from a segmentation set: square crops, each of the class that most of its pixels have.
 
-The same photographs and the same classes, but one label for an image: what a backbone does on it can be set
-beside what it does on the dense task. Classes that never fill a crop do not occur.
+The photographs and the classes are the same, but an image has one label, so that what a backbone does here can be
+compared with what it does on the dense task. Classes that never fill a crop do not occur.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .write_once import write_whole
+from .atomic_write import write_atomically
 
-# of a crop's pixels, how many must be of its class
+# The share of a crop's pixels that must be of its class.
 MAJORITY = 0.5
-# a class with fewer crops for training is left out
+# A class with fewer crops for training is left out.
 FEWEST = 100
+
+
+class Crop(NamedTuple):
+    """Where a crop lies: its image, and its left upper corner in pixels."""
+
+    image: Path
+    x: int
+    y: int
 
 
 def write_crops(
@@ -34,55 +44,70 @@ def write_crops(
 
     Args:
         folder: made if missing; it holds one set.
-        images: folder of a folder of images for each part.
-        labels: the same of label maps with the images' names, ending in ``.png``; value k is class k, others none.
+        images: a folder that has a folder of images for each part.
+        labels: the same for label maps with the images' names, ending in ``.png``; value k is class k, others none.
         classes: names of the classes.
         parts: the folders that serve for training and for validation.
         size: side of a crop in pixels; crops begin at multiples of half of it.
         per_class: crops of a class for training at the most, drawn at random; a quarter of it for validation.
-        seed: decides which.
+        seed: decides which crops are drawn.
 
     Raises:
-        ValueError: no image, or no class of which there are crops enough.
+        ValueError: there is no image, or fewer than two classes have enough crops.
         FileExistsError: another set, or other files, are there.
     """
-    description = {'generator': 'lkdense crops', 'of': Path(images).name, 'parts': list(parts), 'size': size}
-    description |= {'per_class': per_class, 'seed': seed, 'classes': list(classes)}
+    description = {
+        'generator': 'lkdense crops',
+        'of': Path(images).name,
+        'parts': list(parts),
+        'size': size,
+        'per_class': per_class,
+        'seed': seed,
+        'classes': list(classes),
+    }
+    limits = (per_class, math.ceil(per_class / 4))
 
     def write(path: Path) -> None:
         rng, kept = np.random.default_rng(seed), None
-        for name, part, most in zip(('train', 'val'), parts, (per_class, -(-per_class // 4))):
-            found = _find(Path(images, part), Path(labels, part), size, len(classes))
-            kept = kept or [k for k in range(len(classes)) if len(found[k]) >= FEWEST]
+
+        for name, part, limit in zip(('train', 'val'), parts, limits):
+            crops = _list_crops(Path(images, part), Path(labels, part), size, len(classes))
+            kept = kept or [label for label in range(len(classes)) if len(crops[label]) >= FEWEST]
             if len(kept) < 2:
                 raise ValueError(f'of {", ".join(classes)} at least two must fill {FEWEST} crops of {size} pixels')
-            for k in kept:
-                target = path / name / classes[k]
-                target.mkdir(parents=True)
-                for index in sorted(rng.permutation(len(found[k]))[:most]):
-                    image, x, y = found[k][index]
-                    crop = Image.open(image).convert('RGB').crop((x, y, x + size, y + size))
-                    crop.save(target / f'{image.stem}_{y}_{x}.png')
 
-    write_whole(Path(folder), description, write)
+            for label in kept:
+                drawn = sorted(rng.permutation(len(crops[label]))[:limit])
+                _save_crops([crops[label][index] for index in drawn], size, path / name / classes[label])
+
+    write_atomically(Path(folder), description, write)
 
 
-def _find(images: Path, labels: Path, size: int, count: int) -> list[list[tuple[Path, int, int]]]:
-    """Return image, x and y of every crop, for each class."""
-    found = [[] for _ in range(count)]
+def _list_crops(images: Path, labels: Path, size: int, num_classes: int) -> list[list[Crop]]:
+    """Return all crops of each class."""
     paths = sorted(images.iterdir()) if images.is_dir() else []
     if not paths:
         raise ValueError(f'expected images in {images}, found none')
+
+    crops = [[] for _ in range(num_classes)]
     for path in paths:
         truth = np.array(Image.open(labels / f'{path.stem}.png'))
         for y in range(0, truth.shape[0] - size + 1, size // 2):
             for x in range(0, truth.shape[1] - size + 1, size // 2):
-                k = _majority(truth[y : y + size, x : x + size], count)
-                if k is not None:
-                    found[k].append((path, x, y))
-    return found
+                label = _majority(truth[y : y + size, x : x + size], num_classes)
+                if label is not None:
+                    crops[label].append(Crop(path, x, y))
+
+    return crops
 
 
-def _majority(truth: NDArray[np.uint8], count: int) -> int | None:
-    pixels = np.bincount(truth.ravel(), minlength=count)[:count]
+def _majority(truth: NDArray[np.uint8], num_classes: int) -> int | None:
+    pixels = np.bincount(truth.ravel(), minlength=num_classes)[:num_classes]
     return int(pixels.argmax()) if pixels.max() >= MAJORITY * truth.size else None
+
+
+def _save_crops(crops: Sequence[Crop], size: int, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for path, x, y in crops:
+        pixels = Image.open(path).convert('RGB').crop((x, y, x + size, y + size))
+        pixels.save(folder / f'{path.stem}_{y}_{x}.png')

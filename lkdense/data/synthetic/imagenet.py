@@ -1,6 +1,6 @@
 """The layout of ImageNet-1K for classifiers: ``train`` and ``val``, each with a folder for every class.
 
-An image shows the object of which most is visible, and what is close around it, and is of its class.
+An image shows the object of which most is visible, with what is close around it, and has the class of that object.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ CLASSES = (
     *('n01496331', 'n01498041', 'n01514668', 'n01514859', 'n01518878'),
 )
 
-# of an object's width and height, what is shown on each side of it
+# A crop shows this share of the object's width and height on each side of it.
 MARGIN = 0.25
 
 
@@ -26,21 +26,23 @@ def write(folder: Path, train: Sequence[Scene], val: Sequence[Scene]) -> None:
     for split, scenes in (('train', train), ('val', val)):
         for name in CLASSES:
             (folder / split / name).mkdir(parents=True)
+
         for number, scene in enumerate(scenes, start=1):
-            picture, label = portrait(scene)
-            picture.save(folder / split / CLASSES[label] / f'{CLASSES[label]}_{number}.JPEG', quality=95)
+            image, label = crop_most_visible(scene)
+            image.save(folder / split / CLASSES[label] / f'{CLASSES[label]}_{number}.JPEG', quality=95)
 
 
-def portrait(scene: Scene) -> tuple[Image.Image, int]:
-    """Return the most visible object of a scene, as large as the scene was, and its class."""
+def crop_most_visible(scene: Scene) -> tuple[Image.Image, int]:
+    """Return the most visible object of a scene, enlarged to the size of the scene, and its class."""
     index = int(scene.masks.sum((1, 2)).argmax())
-    return close_up(scene.image, scene.boxes[index].tolist()), scene.classes[index]
+    return crop_around(scene.image, scene.boxes[index].tolist()), scene.classes[index]
 
 
-def close_up(image: NDArray[np.uint8], box: Sequence[int]) -> Image.Image:
-    """Return what is in and close around a box (left, top, right, bottom) of an image, as large as the image was."""
+def crop_around(image: NDArray[np.uint8], box: Sequence[int]) -> Image.Image:
+    """Return a box (left, top, right, bottom) of an image with a margin, enlarged to the size of the image."""
     height, width = image.shape[:2]
     left, top, right, bottom = box
     across, down = MARGIN * (right - left), MARGIN * (bottom - top)
-    shown = (max(left - across, 0), max(top - down, 0), min(right + across, width), min(bottom + down, height))
-    return Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC, box=shown)
+
+    region = (max(left - across, 0), max(top - down, 0), min(right + across, width), min(bottom + down, height))
+    return Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC, box=region)

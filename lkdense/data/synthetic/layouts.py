@@ -1,4 +1,4 @@
-"""Write synthetic scenes to disk in the layout of a real data set, so that its usual reader takes them for it."""
+"""Write synthetic scenes to disk in the layout of a real data set, so that its usual reader takes them for that set."""
 
 import zlib
 from collections.abc import Callable, Sequence
@@ -8,21 +8,21 @@ from pathlib import Path
 import numpy as np
 
 from . import ade20k, cityscapes, coco, imagenet, voc
+from .atomic_write import write_atomically
 from .scenes import VERSION, Scene, make_scene
-from .shapes import look
-from .write_once import write_whole
+from .shapes import shape_and_texture
 
 
 @dataclass(frozen=True)
 class Layout:
-    """One data set's place and form.
+    """Where a data set lies, and how it is written.
 
     Attributes:
         folder: where the set lies under a ``data`` folder, as mmseg and mmdet have it.
         data_root: the ``data_root`` of this repository's configs for it, under the same folder (VOC2012: segmentation).
-        classes: names that the classes of scenes get, in their order; real names of that data set.
+        classes: names for the classes of scenes, in their order; they are real names of that data set.
         write: ``write(folder, train, val)`` writes the files of two sequences of scenes.
-        min_train: scenes for training that the splits need.
+        min_train: the fewest scenes for training that fill all splits.
     """
 
     folder: str
@@ -61,8 +61,16 @@ class Split(Sequence[Scene]):
 
 
 @dataclass(frozen=True)
-class WrittenSet:
-    """What ``write_scenes`` left on disk: ``reused`` if an equal set was there already and was left as it was."""
+class SyntheticSet:
+    """A set on disk, as ``write_scenes`` leaves it.
+
+    Attributes:
+        folder: where the files are.
+        data_root: the ``data_root`` for configs.
+        train: images for training.
+        val: images for validation.
+        reused: whether an equal set was there already and was kept.
+    """
 
     folder: Path
     data_root: Path
@@ -81,7 +89,7 @@ def write_scenes(
     val_fraction: float = 0.2,
     num_classes: int = 8,
     overwrite: bool = False,
-) -> WrittenSet:
+) -> SyntheticSet:
     """Write ``images`` scenes below ``root`` in the layout of a real data set; equal arguments give equal files.
 
     ``root`` takes the place of the configs' ``data`` folder: ``ade20k`` goes to ``root/ade/ADEChallengeData2016``,
@@ -91,16 +99,22 @@ def write_scenes(
     Args:
         layout: one of ``LAYOUTS``.
         root: folder to write below; made if missing.
-        images: scenes in all.
+        images: scenes in total.
         size: height and width of the images in pixels, or one number for both.
         seed: not negative; with the layout's name it decides every pixel.
-        val_fraction: share of the images for validation (VOC2007: test), in (0, 1); each split gets one at least.
-        num_classes: classes of objects, those ``LAYOUTS[layout].classes`` begins with; the background is not counted.
+        val_fraction: share of the images for validation (VOC2007: test), in (0, 1); each split gets at least one.
+        num_classes: classes of objects, the first ones of ``LAYOUTS[layout].classes``; the background is not counted.
         overwrite: replace a synthetic set made with other arguments.
 
     Raises:
-        ValueError: an argument out of its range.
+        ValueError: an argument is out of its range.
         FileExistsError: other files are in the way.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as root:
+    ...     synthetic = write_scenes('coco', root, images=5, size=64)
+    ...     synthetic.train, synthetic.val, sorted(path.name for path in synthetic.folder.iterdir())
+    (4, 1, ['annotations', 'synthetic.json', 'train2017', 'val2017'])
     """
     if layout not in LAYOUTS:
         raise ValueError(f'layout must be one of {", ".join(LAYOUTS)}, got {layout!r}')
@@ -115,10 +129,13 @@ def write_scenes(
     if seed < 0:
         raise ValueError(f'seed must not be negative, got {seed}')
 
-    val = min(max(1, round(images * val_fraction)), images - form.min_train)
-    # the layout is in the seed, so that VOC2012 has no image of VOC2007's test split
+    num_val = min(max(1, round(images * val_fraction)), images - form.min_train)
+    num_train = images - num_val
+    # The layout is part of the seed, so that VOC2012 has no image of VOC2007's test split.
     stream = (seed, zlib.crc32(layout.encode()))
-    splits = [Split(length, (*stream, k), size, num_classes) for k, length in enumerate((images - val, val))]
+    train = Split(num_train, (*stream, 0), size, num_classes)
+    val = Split(num_val, (*stream, 1), size, num_classes)
+
     description = {
         'generator': f'lkdense.data.synthetic {VERSION}',
         'layout': layout,
@@ -129,10 +146,10 @@ def write_scenes(
         'classes': {name: _describe(index) for index, name in enumerate(form.classes[:num_classes])},
     }
     folder = Path(root) / form.folder
-    reused = not write_whole(folder, description, lambda path: form.write(path, *splits), overwrite)
-    return WrittenSet(folder, Path(root) / form.data_root, images - val, val, reused)
+    is_new = write_atomically(folder, description, lambda path: form.write(path, train, val), overwrite)
+    return SyntheticSet(folder, Path(root) / form.data_root, num_train, num_val, reused=not is_new)
 
 
 def _describe(index: int) -> str:
-    shape, texture = look(index)
+    shape, texture = shape_and_texture(index)
     return f'{shape.__name__} with {texture.__name__}'

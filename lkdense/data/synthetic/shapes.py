@@ -35,9 +35,9 @@ def ring(u: Field, v: Field) -> NDArray[np.bool_]:
 
 
 def star(u: Field, v: Field) -> NDArray[np.bool_]:
-    """Five tips at radius 1; the corners between them at radius 0.4."""
+    """Return the inside of five tips at radius 1, with the corners between them at radius 0.4."""
     half = np.pi / 5
-    # by symmetry every point lies in the wedge between a corner (angle 0) and a tip (angle `half`)
+    # By symmetry every point lies in the wedge between a corner (angle 0) and a tip (angle `half`).
     angle = np.abs((np.arctan2(v, u) + half) % (2 * half) - half)
     along, across = np.hypot(u, v) * np.cos(angle), np.hypot(u, v) * np.sin(angle)
     return (along - 0.4) * np.sin(half) < across * (np.cos(half) - 0.4)
@@ -67,7 +67,7 @@ def ripples(u: Field, v: Field) -> Field:
     return np.sin(np.hypot(u, v))
 
 
-# inside or outside at each point
+# Each tells whether a point is inside.
 SHAPES: tuple[Callable[[Field, Field], NDArray[np.bool_]], ...] = (
     disk,
     square,
@@ -78,13 +78,22 @@ SHAPES: tuple[Callable[[Field, Field], NDArray[np.bool_]], ...] = (
     crescent,
     bar,
 )
-# positive or negative at each point, of period 2 pi: one colour or the other
+# Each has the period 2 pi; its sign at a point tells which of the two colours the point has.
 TEXTURES: tuple[Callable[[Field, Field], Field], ...] = (stripes, checks, dots, ripples)
 MAX_CLASSES = len(SHAPES) * len(TEXTURES)
 
 
-def look(index: int) -> tuple[Callable, Callable]:
-    """Shape and texture of class ``index``: the first eight have a shape each, later ones repeat it, textured anew."""
+def shape_and_texture(index: int) -> tuple[Callable, Callable]:
+    """Return the shape and texture of class ``index``.
+
+    The first eight classes have a shape each; later ones repeat the shapes with other textures.
+
+    Raises:
+        ValueError: there is no such class.
+
+    >>> [[part.__name__ for part in shape_and_texture(index)] for index in (0, 8)]
+    [['disk', 'stripes'], ['disk', 'checks']]
+    """
     if not 0 <= index < MAX_CLASSES:
         raise ValueError(f'class index must be in [0, {MAX_CLASSES}), got {index}')
     return SHAPES[index % len(SHAPES)], TEXTURES[(index + index // len(SHAPES)) % len(TEXTURES)]
@@ -92,7 +101,11 @@ def look(index: int) -> tuple[Callable, Callable]:
 
 @cache
 def area(shape: Callable) -> float:
-    """Area of a shape in units of its squared radius."""
+    """Return the area of a shape in units of its squared radius.
+
+    >>> round(area(square), 2)
+    1.96
+    """
     cells = 500
     v, u = np.ogrid[-1 : 1 : cells * 1j, -1 : 1 : cells * 1j]
     return float(shape(u, v).mean()) * 4

@@ -1,9 +1,10 @@
 """The layouts of Pascal VOC 2012 (segmentation with the augmented set, and detection) and VOC 2007 (detection).
 
 The training scenes of VOC2012 are halved: the first half is in ``Segmentation/train.txt`` and has class and object
-maps with a void contour, the second is in ``Segmentation/aug.txt`` and has only a ``SegmentationClassAug`` without
-one, as mmseg's conversion of the augmented set leaves it. Detection uses both halves. VOC2007 halves them into train
-and val, and its test split takes the scenes for validation. Clutter is void, and not annotated for detection.
+maps with a void contour, the second is in ``Segmentation/aug.txt`` and has only a map in ``SegmentationClassAug``,
+without a contour, as mmseg's conversion of the augmented set leaves it. Detection uses both halves. VOC2007 halves the
+training scenes into train and val, and its test split takes the scenes for validation. Clutter is void, and not
+annotated for detection.
 """
 
 from collections.abc import Sequence
@@ -24,8 +25,7 @@ CLASSES = (
     *('horse', 'motorbike', 'person', 'pottedplant', 'sheep', 'sofa', 'train', 'tvmonitor'),
 )
 LABELS = list(range(1, len(CLASSES) + 1))
-
-
+# An object of which a smaller share is visible is marked as difficult.
 DIFFICULT_BELOW = 0.5
 
 
@@ -33,12 +33,14 @@ def write_2012(folder: Path, train: Sequence[Scene], val: Sequence[Scene]) -> No
     """Write a ``VOC2012``: detection splits train, val, trainval; for segmentation also aug and trainaug."""
     for kind in ('SegmentationClass', 'SegmentationObject', 'SegmentationClassAug'):
         (folder / kind).mkdir()
+
     names = [f'2012_{number:06d}' for number in range(1, len(train) + len(val) + 1)]
     half = (len(train) + 1) // 2
     first, second, last = names[:half], names[half : len(train)], names[len(train) :]
-    shown = {}
+
+    presence = {}
     for name, scene in zip(names, chain(train, val), strict=True):
-        shown[name] = _write_detection(folder, 'VOC2012', name, scene, segmented=name not in second)
+        presence[name] = _write_detection(folder, 'VOC2012', name, scene, segmented=name not in second)
         labels = scene.label_map(LABELS, background=0, clutter=VOID)
         Image.fromarray(labels).save(folder / 'SegmentationClassAug' / f'{name}.png')
         if name not in second:
@@ -48,19 +50,21 @@ def write_2012(folder: Path, train: Sequence[Scene], val: Sequence[Scene]) -> No
 
     splits = {'train': first, 'val': last, 'trainval': first + last, 'aug': second, 'trainaug': first + second}
     _write_lists(folder / 'ImageSets' / 'Segmentation', splits)
+
     main = {'train': first + second, 'val': last, 'trainval': names}
     _write_lists(folder / 'ImageSets' / 'Main', main)
-    _write_class_lists(folder / 'ImageSets' / 'Main', main, shown)
+    _write_class_lists(folder / 'ImageSets' / 'Main', main, presence)
 
 
 def write_2007(folder: Path, train: Sequence[Scene], val: Sequence[Scene]) -> None:
-    """Write a ``VOC2007``: detection splits train, val, trainval and, of the scenes for validation, test."""
+    """Write a ``VOC2007``: detection splits train, val, trainval and, with the scenes for validation, test."""
     names = [f'{number:06d}' for number in range(1, len(train) + len(val) + 1)]
     half, trainval = (len(train) + 1) // 2, len(train)
-    shown = {
-        name: _write_detection(folder, 'VOC2007', name, scene, segmented=False)
-        for name, scene in zip(names, chain(train, val), strict=True)
-    }
+
+    presence = {}
+    for name, scene in zip(names, chain(train, val), strict=True):
+        presence[name] = _write_detection(folder, 'VOC2007', name, scene, segmented=False)
+
     main = {
         'train': names[:half],
         'val': names[half:trainval],
@@ -68,28 +72,30 @@ def write_2007(folder: Path, train: Sequence[Scene], val: Sequence[Scene]) -> No
         'test': names[trainval:],
     }
     _write_lists(folder / 'ImageSets' / 'Main', main)
-    _write_class_lists(folder / 'ImageSets' / 'Main', main, shown)
+    _write_class_lists(folder / 'ImageSets' / 'Main', main, presence)
 
 
 def _write_detection(folder: Path, devkit: str, name: str, scene: Scene, segmented: bool) -> dict[int, int]:
-    """Write the image and its XML; gives for each class in it 1, or 0 if all its objects are difficult."""
+    """Write the image and its XML; return for each class in it 1, or 0 if all its objects are difficult."""
     for kind in ('JPEGImages', 'Annotations'):
         (folder / kind).mkdir(exist_ok=True)
     Image.fromarray(scene.image).save(folder / 'JPEGImages' / f'{name}.jpg', quality=95)
     tree = annotation(scene, devkit, f'{name}.jpg', segmented)
     tree.write(folder / 'Annotations' / f'{name}.xml')
-    shown = {}
+
+    presence = {}
     for index, visible in zip(scene.classes, scene.visible, strict=True):
-        shown[index] = max(shown.get(index, 0), int(visible >= DIFFICULT_BELOW))
-    return shown
+        presence[index] = max(presence.get(index, 0), int(visible >= DIFFICULT_BELOW))
+    return presence
 
 
 def annotation(scene: Scene, devkit: str, file_name: str, segmented: bool) -> ElementTree.ElementTree:
-    """VOC's XML of a scene: boxes in pixels counted from 1, the last ones included."""
+    """Return VOC's XML of a scene: boxes in pixels counted from 1, the last ones included."""
     height, width = scene.objects.shape
     root = ElementTree.Element('annotation')
     _fill(root, {'folder': devkit, 'filename': file_name, 'source': {'database': 'lkdense synthetic scenes'}})
     _fill(root, {'size': {'width': width, 'height': height, 'depth': 3}, 'segmented': int(segmented)})
+
     for index, visible, (x0, y0, x1, y1) in zip(scene.classes, scene.visible, scene.boxes.tolist(), strict=True):
         entry = {
             'name': CLASSES[index],
@@ -99,17 +105,23 @@ def annotation(scene: Scene, devkit: str, file_name: str, segmented: bool) -> El
             'bndbox': {'xmin': x0 + 1, 'ymin': y0 + 1, 'xmax': x1, 'ymax': y1},
         }
         _fill(root, {'object': entry})
+
     ElementTree.indent(root, '\t')
     return ElementTree.ElementTree(root)
 
 
 def palette() -> NDArray[np.uint8]:
-    """VOC's colours of the labels, ``[256, 3]``: the label's bits, three at a time, from the top of R, G, B down."""
+    """Return VOC's colours of the labels, ``[256, 3]``: the bits of a label, three at a time, from the top of R, G, B.
+
+    >>> palette()[:4].tolist()
+    [[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0]]
+    """
     colours = np.zeros((256, 3), np.uint8)
     labels = np.arange(256)
     for bit in range(8):
         for channel in range(3):
-            colours[:, channel] |= ((labels >> (3 * bit + channel) & 1) << (7 - bit)).astype(np.uint8)
+            is_set = labels >> (3 * bit + channel) & 1
+            colours[:, channel] |= (is_set << (7 - bit)).astype(np.uint8)
     return colours
 
 
@@ -123,7 +135,7 @@ def _fill(parent: ElementTree.Element, entries: dict) -> None:
 
 
 def _contour(objects: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Pixels next to one of another object or of the background: void in VOC, two pixels wide here."""
+    """Return the pixels next to another object or the background: void in VOC, two pixels wide here."""
     window = np.ones((3, 3), np.uint8)
     return cv2.dilate(objects, window) != cv2.erode(objects, window)
 
@@ -140,9 +152,9 @@ def _write_lists(folder: Path, splits: dict[str, list[str]]) -> None:
         (folder / f'{split}.txt').write_text(''.join(f'{name}\n' for name in names))
 
 
-def _write_class_lists(folder: Path, splits: dict[str, list[str]], shown: dict[str, dict[int, int]]) -> None:
-    """``<class>_<split>.txt``: 1 where an image shows the class, 0 where only difficult ones, -1 where none."""
+def _write_class_lists(folder: Path, splits: dict[str, list[str]], presence: dict[str, dict[int, int]]) -> None:
+    """Write ``<class>_<split>.txt``: 1 where an image shows the class, 0 where all are difficult, -1 where none is."""
     for split, names in splits.items():
         for index, category in enumerate(CLASSES):
-            lines = [f'{name} {shown[name].get(index, -1):2d}\n' for name in names]
+            lines = [f'{name} {presence[name].get(index, -1):2d}\n' for name in names]
             (folder / f'{category}_{split}.txt').write_text(''.join(lines))

@@ -1,4 +1,4 @@
-"""Crops of a segmentation set: each in the folder of the class that fills it."""
+"""Crops of a segmentation set: each is in the folder of the class that fills it."""
 
 import numpy as np
 import pytest
@@ -11,10 +11,11 @@ CLASSES = ('sky', 'road', 'pole')
 
 @pytest.fixture
 def photographs(tmp_path):
-    """The upper half is sky, the lower road, with a thin pole and a stripe without label; colours tell the class."""
+    """Images of sky above road, with a thin pole and an unlabelled stripe; the colour of a pixel tells its class."""
     for part in ('train', 'val'):
         (tmp_path / 'images' / part).mkdir(parents=True)
         (tmp_path / 'labels' / part).mkdir(parents=True)
+
         for name in range(3):
             labels = np.zeros((128, 256), np.uint8)
             labels[64:] = 1
@@ -22,6 +23,7 @@ def photographs(tmp_path):
             labels[:, 200:256] = 255
             Image.fromarray(np.stack([labels * 100] * 3, 2)).save(tmp_path / f'images/{part}/{name}.png')
             Image.fromarray(labels).save(tmp_path / f'labels/{part}/{name}.png')
+
     return tmp_path
 
 
@@ -29,9 +31,10 @@ def test_crops_are_of_the_class_that_fills_them(photographs, monkeypatch):
     monkeypatch.setattr('lkdense.data.synthetic.crops.FEWEST', 5)
     write_crops(photographs / 'crops', photographs / 'images', photographs / 'labels', CLASSES, size=32, per_class=40)
     folders = {path.name: len(list(path.iterdir())) for path in (photographs / 'crops/train').iterdir()}
-    # a pole fills no crop
+    # A pole is too thin to fill a crop.
     assert folders == {'sky': 40, 'road': 40}
     assert len(list((photographs / 'crops/val/sky').iterdir())) == 10
+
     for name, value in (('sky', 0), ('road', 100)):
         for path in (photographs / 'crops/train' / name).iterdir():
             pixels = np.array(Image.open(path))

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from lkdense.data.synthetic.cue_conflict import GREY, cut_cues, draw_cues, inner_square, portrait
-from lkdense.data.synthetic.shapes import area, disk, look
+from lkdense.data.synthetic.cue_conflict import GREY, crop_to_object, cut_cues, draw_cues, inner_square
+from lkdense.data.synthetic.shapes import area, disk, shape_and_texture
 
 FOUR = ('disk', 'square', 'triangle', 'cross')
 RED, GREEN, BLUE = (200, 30, 30), (30, 200, 30), (30, 30, 120)
@@ -19,8 +19,9 @@ def test_drawn_cues_disagree_in_every_pair_alike():
     assert {cue.image.shape for cue in cues} == {(64, 80, 3)}
     pairs = Counter((*cue.shape, *cue.texture) for cue in cues)
     assert pairs == {(shape, texture): 2 for shape in FOUR for texture in FOUR if shape != texture}
-    again = list(draw_cues(FOUR, 2, (64, 80)))
-    assert all((a.image == b.image).all() and (a.mask == b.mask).all() for a, b in zip(cues, again))
+
+    for cue, same in zip(cues, draw_cues(FOUR, 2, (64, 80))):
+        assert (cue.image == same.image).all() and (cue.mask == same.mask).all()
     assert (cues[0].image != next(draw_cues(FOUR, 1, (64, 80), seed=1)).image).any()
 
 
@@ -37,7 +38,7 @@ def test_classes_may_share_a_texture():
     names = [f'class {index}' for index in range(8)]
     for cue in draw_cues(names, 24, (64, 64)):
         assert len(cue.shape) == 1 and len(cue.texture) == 2 and not set(cue.shape) & set(cue.texture)
-        assert len({look(names.index(name))[1] for name in cue.texture}) == 1
+        assert len({shape_and_texture(names.index(name))[1] for name in cue.texture}) == 1
 
 
 def test_cues_that_agree():
@@ -48,7 +49,8 @@ def test_cues_that_agree():
 
 def test_the_largest_square_inside():
     mask = np.zeros((30, 40), bool)
-    mask[5:14, 10:40] = True  # nine high, and at the edge
+    # This part is nine pixels high and ends at the edge.
+    mask[5:14, 10:40] = True
     mask[14:30, 10:13] = True
     rows, columns = inner_square(mask)
     assert (rows.start, rows.stop, columns.stop - columns.start) == (5, 14, 9)
@@ -59,31 +61,36 @@ def test_the_largest_square_inside():
 
 @pytest.fixture
 def instances(tmp_path):
-    """Two red squares and two green disks of COCO's format; one more square is cut by the edge, one disk is small."""
-    yy, xx = np.mgrid[:160, :200]
-    squares = [(np.abs(yy - 80) < 40) & (np.abs(xx - x) < 40) for x in (60, 130)] + [(yy < 80) & (xx < 80)]
-    disks = [np.hypot(yy - 80, xx - x) < 45 for x in (60, 130)] + [np.hypot(yy - 80, xx - 60) < 20]
+    """Write two red squares and two green disks in COCO's format, a square cut off by the edge, and a small disk."""
+    y, x = np.mgrid[:160, :200] - 80
+    square_masks = [np.maximum(np.abs(y), np.abs(x + shift)) < 40 for shift in (20, -50)]
+    disk_masks = [np.hypot(y, x + shift) < 45 for shift in (20, -50)]
+    cut_square, small_disk = np.maximum(y, x) < 0, np.hypot(y, x + 20) < 20
+    masks = [*square_masks, cut_square, *disk_masks, small_disk]
+
     images, annotations = [], []
-    for number, (mask, kind) in enumerate([(mask, 1) for mask in squares] + [(mask, 2) for mask in disks], start=1):
+    for number, (mask, kind) in enumerate(zip(masks, (1, 1, 1, 2, 2, 2)), start=1):
         image = np.full((160, 200, 3), BLUE, np.uint8)
         image[mask] = RED if kind == 1 else GREEN
         cv2.imwrite(str(tmp_path / f'{number}.png'), image[..., ::-1])
         images.append(dict(id=number, file_name=f'{number}.png', height=160, width=200))
+
         outline, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
-        annotations.append(
-            dict(id=number, image_id=number, category_id=kind, iscrowd=0, area=int(mask.sum()))
-            | dict(bbox=[x, y, width, height], segmentation=[outline[0].ravel().tolist()])
-        )
+        annotation = dict(id=number, image_id=number, category_id=kind, iscrowd=0, area=int(mask.sum()))
+        annotation['bbox'] = list(cv2.boundingRect(mask.astype(np.uint8)))
+        annotation['segmentation'] = [outline[0].ravel().tolist()]
+        annotations.append(annotation)
+
     categories = [dict(id=1, name='square'), dict(id=2, name='disk')]
     path = tmp_path / 'instances.json'
     path.write_text(json.dumps(dict(images=images, annotations=annotations, categories=categories)))
+
     return path
 
 
 def test_outlines_are_filled_with_the_inside_of_the_other_class(instances):
     cues = list(cut_cues(instances, instances.parent, ('square', 'disk'), 10))
-    # whole and large ones, the classes in turn
+    # Objects that are whole and large remain, and the classes take turns.
     assert [cue.shape for cue in cues] == [('square',), ('disk',)] * 2
     for cue in cues:
         inside = GREEN if cue.shape == ('square',) else RED
@@ -92,22 +99,23 @@ def test_outlines_are_filled_with_the_inside_of_the_other_class(instances):
 
 
 def test_the_background_may_stay_and_the_objects_too(instances):
-    kept = next(cut_cues(instances, instances.parent, ('square', 'disk'), 1, background='own'))
-    assert (kept.image[kept.mask] == GREEN).all()
-    # the polygon runs along the middle of the outermost pixels
-    assert (kept.image[~kept.mask] == BLUE).all(1).mean() > 0.98
+    conflicting = next(cut_cues(instances, instances.parent, ('square', 'disk'), 1, background='own'))
+    assert (conflicting.image[conflicting.mask] == GREEN).all()
+    # The polygon runs along the middle of the outermost pixels, so a few of them differ.
+    assert (conflicting.image[~conflicting.mask] == BLUE).all(1).mean() > 0.98
+
     agreeing = next(cut_cues(instances, instances.parent, ('square', 'disk'), 1, agree=True))
     assert agreeing.shape == agreeing.texture == ('square',)
     assert (agreeing.image[agreeing.mask] == RED).all(1).mean() > 0.95
     assert (agreeing.image[~agreeing.mask] == GREY).all()
 
 
-def test_a_portrait_shows_the_object_alone(instances):
+def test_a_crop_shows_the_object_alone(instances):
     cue = next(cut_cues(instances, instances.parent, ('square', 'disk'), 1))
-    shown = portrait(cue)
-    assert shown.image.shape == cue.image.shape and shown.mask.shape == cue.mask.shape
-    # a half more than its width and height
-    assert shown.mask.mean() == pytest.approx(1 / 1.5**2, rel=0.05)
+    crop = crop_to_object(cue)
+    assert crop.image.shape == cue.image.shape and crop.mask.shape == cue.mask.shape
+    # The crop is half as wide and high again as the object.
+    assert crop.mask.mean() == pytest.approx(1 / 1.5**2, rel=0.05)
 
 
 def test_refusals(instances):
@@ -125,6 +133,7 @@ def test_real_instances(real_data):
     names = [category['name'] for category in json.loads(annotations.read_text())['categories']]
     cues = list(cut_cues(annotations, folder / 'val2017', names, 8))
     assert len(cues) == 8 == len({cue.shape for cue in cues})
+
     for cue in cues:
         left, top, right, bottom = cue.box
         assert cue.shape != cue.texture

@@ -7,7 +7,7 @@ from pycocotools import mask as coco_mask
 
 from lkdense.data.synthetic import Scene, cityscapes, coco, voc
 
-# two disks of class 0, one under a square of class 1, and clutter; class 8 is stuff in Cityscapes
+# There are two disks of class 0, one under a square of class 1, and clutter; class 8 is stuff in Cityscapes.
 OBJECTS = np.array(
     [
         [1, 1, 0, 0, 4],
@@ -56,7 +56,7 @@ def test_coco_polygons_have_a_piece_each_and_keep_holes():
 
 @pytest.mark.parametrize('seed', range(20))
 def test_coco_polygons_are_exact_for_any_mask(seed):
-    # half the pixels at random: every kind of corner, hole and diagonal contact
+    # Random pixels have every kind of corner, hole and diagonal contact.
     mask = np.random.default_rng(seed).random((11, 14)) < (0.2, 0.5, 0.8)[seed % 3]
     assert (decode(coco.polygons(mask), mask.shape) == mask).all()
 
@@ -84,7 +84,7 @@ def test_coco_has_the_eighty_real_categories():
     names = [name for members in coco.CATEGORIES.values() for name in members.values()]
     numbers = [number for members in coco.CATEGORIES.values() for number in members]
     assert tuple(names) == CocoDataset.METAINFO['classes']
-    # ids run to 90, with ten left out
+    # The ids run to 90, and ten are left out.
     assert sorted({*range(1, 91)} - {*numbers}) == [12, 26, 29, 30, 45, 66, 68, 69, 71, 83]
 
 
@@ -98,16 +98,13 @@ def test_voc_annotation_counts_pixels_from_one():
     assert [root.findtext(path) for path in ('folder', 'filename', 'size/width', 'size/height', 'segmented')] == [
         *('VOC2007', '000001.jpg', '5', '4', '0')
     ]
-    found = [[child.text for child in entry if child.text.strip()] for entry in root.iter('object')]
+
+    objects = list(root.iter('object'))
+    assert [entry.findtext('name') for entry in objects] == ['aeroplane', 'aeroplane', 'bicycle', 'chair']
+    assert [entry.findtext('truncated') for entry in objects] == ['1', '1', '1', '1']
+    assert [entry.findtext('difficult') for entry in objects] == ['0', '0', '1', '0']
+
     boxes = [[int(edge.text) for edge in box] for box in root.iter('bndbox')]
-    # name, pose, truncated, difficult
-    assert [entry[0::2] for entry in found] == [
-        ['aeroplane', '1'],
-        ['aeroplane', '1'],
-        ['bicycle', '1'],
-        ['chair', '1'],
-    ]
-    assert [entry[3] for entry in found] == ['0', '0', '1', '0']
     assert boxes == [[1, 1, 2, 2], [4, 2, 5, 3], [4, 3, 5, 4], [5, 1, 5, 1]]
 
 

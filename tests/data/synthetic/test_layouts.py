@@ -8,11 +8,9 @@ import pytest
 from PIL import Image
 
 from lkdense.data.synthetic import LAYOUTS, write_scenes
-from lkdense.data.synthetic.write_once import MARKER
+from lkdense.data.synthetic.atomic_write import MARKER
 
 SMALL = dict(images=5, size=(48, 64), num_classes=3)
-
-
 JPEG = ('.jpg', '.JPEG')
 
 
@@ -26,7 +24,8 @@ def test_equal_arguments_give_equal_files_and_another_seed_other_pictures(layout
     other = write_scenes(layout, tmp_path / 'c', **SMALL, seed=1)
     assert contents(first.folder) == contents(again.folder)
     pictures, others = contents(first.folder), contents(other.folder)
-    if layout != 'imagenet':  # whose files are named after what is in them
+    # ImageNet's files are named after what is in them.
+    if layout != 'imagenet':
         assert pictures.keys() == others.keys()
     assert not set(pictures.values()) & {content for path, content in others.items() if path.suffix in JPEG}
 
@@ -91,8 +90,9 @@ def test_an_interrupted_run_leaves_no_set_and_can_be_run_again(tmp_path, monkeyp
         patch.setattr(Image.Image, 'save', interrupt_at_the_sixth)
         with pytest.raises(KeyboardInterrupt):
             write_scenes('ade20k', tmp_path, **SMALL)
+
     assert contents(tmp_path) == {}
-    # what a killed process leaves
+    # A killed process leaves such files.
     partial = tmp_path / 'ade' / '.ADEChallengeData2016.partial'
     partial.mkdir()
     (partial / 'half.jpg').write_bytes(b'')

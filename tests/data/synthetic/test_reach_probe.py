@@ -1,4 +1,4 @@
-"""The long-range probe: only a marker at the stated distance tells a patch's class; only who reaches it learns it."""
+"""The reach probe: only a marker at the stated distance tells a patch's class, so a network must reach it to learn."""
 
 import json
 
@@ -35,30 +35,33 @@ def middles(box):
 @pytest.mark.parametrize('distance', [12, 24, 56, 96])
 def test_classes_change_nothing_but_markers_at_the_distance(distance, monkeypatch):
     for index in range(20):
-        seen = make_reach_image(np.random.default_rng(index), distance)
+        probe = make_reach_image(np.random.default_rng(index), distance)
         with monkeypatch.context() as patch:
             patch.setattr(reach_probe, 'COLORS', reach_probe.COLORS[::-1].copy())
-            other = make_reach_image(np.random.default_rng(index), distance)
-        differs = (seen.image != other.image).any(2)
+            recolored = make_reach_image(np.random.default_rng(index), distance)
+        differs = (probe.image != recolored.image).any(2)
+
         markers = np.zeros_like(differs)
-        for box, _ in seen.pairs:
+        for box, _ in probe.pairs:
             x, y = middles(box)
             for dx, dy in ((distance, 0), (-distance, 0), (0, distance), (0, -distance)):
-                square = differs[max(y + dy - MARKER // 2, 0) :, max(x + dx - MARKER // 2, 0) :][:MARKER, :MARKER]
-                if square.size and square.mean() > 0.9:
-                    top, left = max(y + dy - MARKER // 2, 0), max(x + dx - MARKER // 2, 0)
-                    markers[top : top + MARKER, left : left + MARKER] = True
+                top, left = max(y + dy - MARKER // 2, 0), max(x + dx - MARKER // 2, 0)
+                square = np.s_[top : top + MARKER, left : left + MARKER]
+                if differs[square].size and differs[square].mean() > 0.9:
+                    markers[square] = True
+
         assert differs.any()
         assert not (differs & ~markers).any()
 
 
 def test_classes_and_stripes_are_independent_coins():
-    found = images(400, 24)
-    labels = np.array([[label for _, label in image.pairs] for image in found])
+    probes = images(400, 24)
+    labels = np.array([pair.label for probe in probes for pair in probe.pairs]).reshape(-1, PAIRS)
     assert abs(labels.mean() - 0.5) < 0.03
-    # were they balanced within an image, the sum would not vary
+    # If the classes were balanced within an image, their sum would not vary.
     assert abs(labels.sum(1).var() - PAIRS / 4) < 0.5
-    stripes = np.array([image.stripes for image in found])
+
+    stripes = np.array([probe.stripes for probe in probes])
     assert abs(stripes.mean() - 0.5) < 0.08
     assert abs(np.corrcoef(stripes, labels.mean(1))[0, 1]) < 0.15
 
@@ -75,7 +78,7 @@ def test_stripes_fall_or_rise_whichever_way_the_pair_lies():
     for image in images(30, 24):
         for (x0, y0, x1, y1), _ in image.pairs:
             patch = image.image[y0:y1, x0:x1].mean(2)
-            # along the diagonal that the stripes follow, neighbours are alike
+            # Neighbours are alike along the diagonal that the stripes follow.
             falling = np.abs(patch[1:, 1:] - patch[:-1, :-1]).mean()
             rising = np.abs(patch[1:, :-1] - patch[:-1, 1:]).mean()
             assert STRIPES[image.stripes] == ('falling' if falling < rising else 'rising')
@@ -88,14 +91,18 @@ def test_three_forms_agree(tmp_path):
     labels = np.array(Image.open(tmp_path / 'probe/annotations/val/000001.png'))
     boxes = [entry for entry in content['annotations'] if entry['image_id'] == 1]
     assert len(boxes) == PAIRS
+
     for entry in boxes:
         x, y, width, height = entry['bbox']
         assert (labels[y : y + height, x : x + width] == entry['category_id'] - 1).all()
+
     assert len(list((tmp_path / 'probe/stripes/train').glob('*/*.png'))) == 3
-    # an equal one is kept, another is not overwritten
+
+    # An equal probe is kept, and another one is not overwritten.
     before = (tmp_path / 'probe/images/val/000001.png').stat().st_mtime_ns
     write_reach(tmp_path / 'probe', 24, train=3, val=2)
     assert (tmp_path / 'probe/images/val/000001.png').stat().st_mtime_ns == before
+
     with pytest.raises(FileExistsError, match='distance: 24 there, 56 asked for'):
         write_reach(tmp_path / 'probe', 56, train=3, val=2)
 
@@ -116,9 +123,11 @@ def test_wrong_arguments(arguments, message, tmp_path):
 
 
 def tensors(count, distance, seed):
-    found = images(count, distance, seed)
-    pixels = torch.from_numpy(np.stack([image.image for image in found])).permute(0, 3, 1, 2).float()
-    return (pixels - 110) / 50, torch.from_numpy(np.stack([image.label_map() for image in found])).long()
+    probes = images(count, distance, seed)
+    pixels = np.stack([probe.image for probe in probes])
+    labels = np.stack([probe.label_map() for probe in probes])
+    inputs = (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() - 110) / 50
+    return inputs, torch.from_numpy(labels).long()
 
 
 @pytest.mark.parametrize(('kernel', 'solves'), [(7, False), (13, True)])
@@ -131,15 +140,17 @@ def test_only_a_network_that_reaches_the_marker_learns(kernel, solves):
     def scores(pixels):
         return F.interpolate(head(backbone(pixels)[0]), scale_factor=4)
 
-    trained = [p for p in (*backbone.parameters(), *head.parameters()) if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=4e-3)
+    parameters = [p for p in (*backbone.parameters(), *head.parameters()) if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=4e-3)
     for step in range(60):
         pixels, labels = tensors(8, 24, seed=step + 1)
         loss = F.cross_entropy(scores(pixels), labels, ignore_index=IGNORED)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+
     pixels, labels = tensors(40, 24, seed=1000)
     with torch.no_grad():
-        right = (scores(pixels).argmax(1) == labels)[labels != IGNORED].float().mean().item()
-    assert right > 0.9 if solves else 0.4 < right < 0.6
+        is_right = scores(pixels).argmax(1) == labels
+    accuracy = is_right[labels != IGNORED].float().mean().item()
+    assert accuracy > 0.9 if solves else 0.4 < accuracy < 0.6

@@ -15,7 +15,7 @@ TRAIN, VAL = 4, 2
 @pytest.fixture(scope='module')
 def splits():
     scenes = [make_scene(np.random.default_rng([118, index]), (96, 128)) for index in range(TRAIN + VAL)]
-    # what the layouts differ in must occur, or the tests below would hold of anything
+    # The tests below mean something only if everything that layouts treat differently occurs.
     assert any((scene.objects == CLUTTER).any() for scene in scenes)
     assert any(min(scene.visible) < voc.DIFFICULT_BELOW for scene in scenes)
     return scenes[:TRAIN], scenes[TRAIN:]
@@ -77,6 +77,7 @@ def test_ade20k_dataset_reads_background_as_wall_and_clutter_as_ignored(split, p
     for sample, scene in zip(dataset, splits[part], strict=True):
         assert_pictures_match(sample['img'], scene)
         assert (sample['gt_seg_map'] == truth(scene, background=0, first=1)).all()
+
     names = [name.strip() for name in dataset.metainfo['classes']]
     assert names[0] == 'wall'
     assert tuple(names[1 : 1 + len(ade20k.CLASSES)]) == ade20k.CLASSES
@@ -92,8 +93,9 @@ def test_cityscapes_dataset_reads_training_ids(split, part, data, splits, mmseg_
     assert len(dataset) == len(splits[part])
     for sample, scene in zip(dataset, splits[part], strict=True):
         assert (sample['img'][..., ::-1] == scene.image).all()
-        # person to bicycle, the first eight classes here, are the last eight training ids
+        # The first eight classes here, person to bicycle, are the last eight training ids.
         assert (sample['gt_seg_map'] == truth(scene, background=0, first=11)).all()
+
     names = dataset.metainfo['classes']
     assert tuple(names[index] for index in cityscapes.TRAIN_IDS) == cityscapes.CLASSES
     assert names[cityscapes.ROAD[1]] == 'road'
@@ -124,8 +126,9 @@ def test_voc2012_is_read_for_segmentation(kind, split, chosen, border, data, spl
         changed = read != expected
         assert (read[changed] == 255).all()
         assert changed.any() == border
-        # the contour is there to be ignored, not to swallow the objects
+        # The contour is ignored, but it must not swallow the objects.
         assert changed.mean() < 0.15
+
     assert dataset.metainfo['classes'] == ('background', *voc.CLASSES)
 
 
@@ -139,12 +142,14 @@ def test_coco_dataset_reads_exact_masks_and_boxes(data, splits, mmdet_datasets):
             pipeline=INSTANCES,
         )
         assert len(dataset) == len(scenes)
+
         for sample, scene in zip(dataset, scenes, strict=True):
             assert_pictures_match(sample['img'], scene)
             assert sample['gt_bboxes_labels'].tolist() == list(scene.classes)
             assert sample['gt_bboxes'].tensor.tolist() == scene.boxes.tolist()
             assert (sample['gt_masks'].masks == scene.masks).all()
             assert not sample['gt_ignore_flags'].any()
+
         assert dataset.metainfo['classes'][: len(coco.CLASSES)] == coco.CLASSES
         assert dataset.cat_ids[: len(coco.CLASSES)] == coco.CATEGORY_IDS
         assert len(dataset.cat_ids) == 80
@@ -166,13 +171,14 @@ def test_coco_annotations_are_consistent(data):
     ids = {'imgs': [], 'anns': []}
     for split in ('train', 'val'):
         annotations = COCO(data / f'coco/annotations/instances_{split}2017.json')
-        for kind, found in ids.items():
-            found += getattr(annotations, kind)
+        for kind, known in ids.items():
+            known += getattr(annotations, kind)
         for annotation in annotations.anns.values():
             mask = annotations.annToMask(annotation)
             assert annotation['area'] == mask.sum()
             assert annotation['category_id'] in coco.CATEGORY_IDS[:8]
             assert annotation['iscrowd'] == 0
+
     assert len(set(ids['imgs'])) == len(ids['imgs']) == TRAIN + VAL
     assert len(set(ids['anns'])) == len(ids['anns'])
 
@@ -200,12 +206,14 @@ def test_voc_is_read_for_detection(year, split, chosen, data, splits, mmdet_data
     assert len(dataset) == len(chosen)
     assert dataset.metainfo['dataset_type'] == f'VOC{year}'
     scenes = [[*splits[0], *splits[1]][number] for number in chosen]
+
     for sample, scene in zip(dataset, scenes, strict=True):
         assert_pictures_match(sample['img'], scene)
         assert sample['gt_bboxes_labels'].tolist() == list(scene.classes)
         # VOC's last column and row are included in the box
         assert sample['gt_bboxes'].tensor.tolist() == (scene.boxes - [0, 0, 1, 1]).tolist()
         assert sample['gt_ignore_flags'].tolist() == [visible < voc.DIFFICULT_BELOW for visible in scene.visible]
+
     assert dataset.metainfo['classes'] == voc.CLASSES
 
 

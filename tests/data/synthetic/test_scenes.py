@@ -5,9 +5,9 @@ import pytest
 
 from lkdense.data.synthetic import Scene, make_scene
 from lkdense.data.synthetic.scenes import BACKGROUND, CLUTTER, MIN_VISIBLE
-from lkdense.data.synthetic.shapes import MAX_CLASSES, SHAPES, TEXTURES, area, look
+from lkdense.data.synthetic.shapes import MAX_CLASSES, SHAPES, TEXTURES, area, shape_and_texture
 
-# two objects, the second in two pieces, and a pixel of clutter
+# There are two objects, the second in two pieces, and a pixel of clutter.
 OBJECTS = np.array(
     [
         [0, 1, 1, 0, 0],
@@ -18,7 +18,7 @@ OBJECTS = np.array(
     dtype=np.uint8,
 )
 BY_HAND = Scene(np.zeros((4, 5, 3), np.uint8), OBJECTS, classes=(3, 0), visible=(1.0, 0.5))
-# in units of the squared radius, by geometry
+# The areas follow from geometry, in units of the squared radius.
 AREAS = {
     'disk': np.pi * 0.9**2,
     'square': 1.4**2,
@@ -69,19 +69,21 @@ def test_the_same_seed_gives_the_same_scene_and_another_seed_another():
 
 
 def test_scenes_have_occlusion_scale_changes_clutter_and_every_class():
-    scenes = [draw(seed) for seed in range(60)]
-    inside = [
-        visible
-        for scene in scenes
-        for visible, (x0, y0, x1, y1) in zip(scene.visible, scene.boxes, strict=True)
-        if x0 > 0 and y0 > 0 and x1 < 128 and y1 < 96
-    ]
-    sizes = [side for scene in scenes for side in (scene.boxes[:, 2:] - scene.boxes[:, :2]).max(1)]
-    # apart from rounding to pixels only another object can hide part of an object that does not touch the border
-    assert 0.05 < np.mean(np.array(inside) < 0.85) < 0.5
+    sizes, is_occluded, has_clutter, classes = [], [], [], set()
+    for seed in range(60):
+        scene = draw(seed)
+        for visible, (x0, y0, x1, y1) in zip(scene.visible, scene.boxes, strict=True):
+            sizes.append(max(x1 - x0, y1 - y0))
+            # Apart from rounding, only another object can hide part of an object that does not touch the border.
+            if x0 > 0 and y0 > 0 and x1 < 128 and y1 < 96:
+                is_occluded.append(visible < 0.85)
+        has_clutter.append((scene.objects == CLUTTER).any())
+        classes.update(scene.classes)
+
+    assert 0.05 < np.mean(is_occluded) < 0.5
     assert max(sizes) > 4 * min(sizes)
-    assert 0.1 < np.mean([(scene.objects == CLUTTER).any() for scene in scenes]) < 0.5
-    assert {c for scene in scenes for c in scene.classes} == set(range(8))
+    assert 0.1 < np.mean(has_clutter) < 0.5
+    assert classes == set(range(8))
 
 
 def test_mean_colours_do_not_tell_the_class():
@@ -90,6 +92,7 @@ def test_mean_colours_do_not_tell_the_class():
         scene = draw(seed)
         for index, mask in zip(scene.classes, scene.masks, strict=True):
             means[index].append(scene.image[mask].mean(0))
+
     centres = np.array([np.mean(colours, 0) for colours in means.values()])
     spread = np.mean([np.std(colours, 0) for colours in means.values()])
     assert np.abs(centres - centres.mean(0)).max() < spread
@@ -108,12 +111,13 @@ def test_shapes_lie_within_the_unit_circle(shape):
     assert not shape(u, v)[np.hypot(u, v) > 1.01].any()
 
 
-def test_each_class_has_a_look_of_its_own():
-    looks = [look(index) for index in range(MAX_CLASSES)]
-    assert len(set(looks)) == MAX_CLASSES == 32
-    # neither the texture nor, over all classes, the shape is enough
-    assert len({shape for shape, _ in looks[:8]}) == 8
-    assert [sum(t is texture for _, t in looks[:8]) for texture in TEXTURES] == [2, 2, 2, 2]
+def test_each_class_has_its_own_shape_and_texture():
+    pairs = [shape_and_texture(index) for index in range(MAX_CLASSES)]
+    assert len(set(pairs)) == MAX_CLASSES == 32
+    # Neither the texture nor, over all classes, the shape tells the class.
+    assert len({shape for shape, _ in pairs[:8]}) == 8
+    textures = [texture for _, texture in pairs[:8]]
+    assert [textures.count(texture) for texture in TEXTURES] == [2, 2, 2, 2]
 
 
 @pytest.mark.parametrize(
@@ -130,6 +134,6 @@ def test_arguments_out_of_range_are_refused(arguments, message):
         make_scene(np.random.default_rng(0), **arguments)
 
 
-def test_look_refuses_a_class_that_does_not_exist():
+def test_a_class_that_does_not_exist_is_refused():
     with pytest.raises(ValueError, match=r'in \[0, 32\), got 32'):
-        look(MAX_CLASSES)
+        shape_and_texture(MAX_CLASSES)
