@@ -67,19 +67,24 @@ class StagedBackbone(BaseModule):
             raise ValueError(f'out_indices must be an ascending choice of 0, 1, 2, 3, got {out_indices!r}')
         if frozen_stages not in range(-1, 5):
             raise ValueError(f'frozen_stages must be between -1 and 4, got {frozen_stages!r}')
+
         self.stem = stem
         self.downsamples = nn.ModuleList(downsamples)
         self.stages = nn.ModuleList(nn.Sequential(*blocks) for blocks in stages)
         self.output_norms = [f'norm{i}' for i in out_indices] if output_norm and norm_outputs else []
+
         for i, name in zip(out_indices, self.output_norms):
             self.add_module(name, output_norm(dims[i]))
+
         self.out_indices = tuple(out_indices)
         self.out_channels = tuple(dims[i] for i in out_indices)
         self.frozen_stages = frozen_stages
         self.with_cp = with_cp
         self.register_load_state_dict_pre_hook(_translate_checkpoint)
+
         if deploy:
             self.switch_to_deploy()
+
         self._freeze()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -94,16 +99,19 @@ class StagedBackbone(BaseModule):
         if self.CHANNELS_LAST_ON_CPU and x.device.type == 'cpu' and not transformed():
             # converted here once, it stays to the outputs
             x = x.contiguous(memory_format=torch.channels_last)
+
         for i, reduce in enumerate((self.stem, *self.downsamples)):
             x = reduce(x)
             for block in self.stages[i]:
                 x = _recomputed(block, x) if self.with_cp and self.training else block(x)
+
             if i in self.out_indices:
                 output = getattr(self, f'norm{i}')(x) if self.output_norms else x
                 # mmcv's RoIAlign takes the memory of a channels-last map for that of an ordinary one, without a word
                 outputs.append(output.contiguous())
             if i == self.out_indices[-1]:
                 break
+
         return tuple(outputs)
 
     def init_weights(self) -> None:
@@ -156,6 +164,7 @@ class StagedBackbone(BaseModule):
         stage = self.get_stage(param_name, prefix)
         if stage is None:
             return depths - 1, depths
+
         part, *rest = param_name.removeprefix(prefix).split('.')
         if part == 'downsamples':
             stage = int(rest[0]) + 2
@@ -163,6 +172,7 @@ class StagedBackbone(BaseModule):
             return stage, depths
         if stage == 4:
             return depths - 2, depths
+
         return 3 + (int(rest[1]) // 3 if part == 'stages' else 0), depths
 
     @classmethod
@@ -237,11 +247,14 @@ def _translate_checkpoint(backbone: StagedBackbone, state_dict: dict, prefix: st
         # enlarged layers, see lkdense.enlarge
         if hasattr(layer, 'take_smaller_kernel'):
             layer.take_smaller_kernel(weights, f'{name}.')
+
     expected = backbone.state_dict()
     if problems := misfits(weights, expected):
         raise CheckpointError(_refusal(backbone, weights, problems))
+
     for key in [key for key in state_dict if key.startswith(prefix)]:
         del state_dict[key]
+
     # what a checkpoint may lack keeps its value, so that strict loading finds everything
     state_dict.update({prefix + key: weights.get(key, value) for key, value in expected.items()})
     new = [name for name in backbone.output_norms if f'{name}.weight' not in weights]
@@ -254,12 +267,14 @@ def _refusal(backbone: StagedBackbone, weights: Mapping[str, Tensor], problems: 
     lines = [f'this checkpoint does not fit this {name}:', *(f'  {line}' for line in problems[:MISFITS_SHOWN])]
     if len(problems) > MISFITS_SHOWN:
         lines.append(f'  and {len(problems) - MISFITS_SHOWN} more')
+
     try:
         arguments = ', '.join(f'{key}={value!r}' for key, value in backbone.arguments_of(weights).items())
     except (KeyError, ValueError):
         lines.append(f'It does not look like a checkpoint of {name} at all.')
     else:
         lines.append(f'What would fit it: backbone=dict(type={name!r}, {arguments})')
+
     return '\n'.join(lines)
 
 

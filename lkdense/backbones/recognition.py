@@ -41,6 +41,7 @@ def recognise(checkpoint: Mapping) -> Recognised:
     weights = unwrap(checkpoint)
     whole = any(key.startswith(BACKBONE) for key in weights)
     fits, nearest = [], None
+
     for family in families():
         try:
             arguments = family.arguments_of(backbone_weights(checkpoint, '', family.KEY_MAP))
@@ -48,18 +49,22 @@ def recognise(checkpoint: Mapping) -> Recognised:
                 model = family(**arguments)
         except (KeyError, ValueError):
             continue
+
         own, expected = backbone_weights(checkpoint, '', model.KEY_MAP), model.state_dict()
         if problems := misfits(own, expected):
             if nearest is None or len(problems) < len(nearest[1]):
                 nearest = family, problems
         else:
             fits.append((family, arguments, own, [key for key in expected if key not in own]))
+
     if not fits:
         raise ValueError(_unexplained(nearest))
+
     family, arguments, own, missing = next((fit for fit in fits if isinstance(fit[1]['arch'], str)), fits[0])
     heads = {key: value for key, value in weights.items() if whole and not key.startswith(BACKBONE)}
     ours = {f'{BACKBONE if whole else ""}{key}': value for key, value in own.items()}
     ignored = [] if whole else [key for key in rename(weights, family.KEY_MAP) if CLASSIFIER.match(key)]
+
     return Recognised(family, arguments, {**ours, **heads}, list(ours), list(heads), ignored, missing)
 
 
@@ -76,6 +81,7 @@ def summary(found: Recognised) -> str:
     notes = [f'{", ".join(norms)} (new norms of the outputs)'] if norms else []
     if counters := [key for key in found.missing if key.endswith('num_batches_tracked')]:
         notes.append(f'{len(counters)} counters of batches')
+
     kernels = found.arguments.get('kernel_sizes', "the arch's own")
     learned = [key for key in found.mapped if not key.endswith(STATISTICS)]
     lines = {
@@ -89,6 +95,7 @@ def summary(found: Recognised) -> str:
         'ignored': ', '.join(found.ignored) or 'nothing',
         'missing': ', '.join(notes) or 'nothing',
     }
+
     return '\n'.join([*(f'{name + ":":12}{value}' for name, value in lines.items()), found.backbone])
 
 

@@ -158,6 +158,7 @@ class RepLKNet(StagedBackbone):
             ffn_ratio=weights[f'stages.0.1.{expand}.weight'].shape[0] / dims[0],
             norm_outputs='norm0.weight' in weights,
         )
+
         return arguments if layer.endswith('conv') else dict(arguments, deploy=True)
 
 

@@ -82,6 +82,7 @@ class SLaK(ConvNeXtLike):
         small = weights.get('stages.0.0.depthwise.small.conv.weight')
         if layer == 'depthwise.vertical':
             small = weights['stages.0.0.depthwise.vertical.weight']
+
         arguments = dict(
             **_arch_and_width(stage_depths(weights), stage_dims(weights)),
             kernel_sizes=kernel_sizes_of(weights, layer, layer.replace('vertical', 'horizontal')),

@@ -47,10 +47,12 @@ def Enlarged(
     scope = DefaultScope.get_current_instance()
     before = {'_scope_': scope and scope.scope_name, **backbone}
     model.init_weights = partial(_begin_as, model, before)
+
     if not hasattr(model, 'switch_to_deploy'):
         model.switch_to_deploy = partial(merge_branches, model)
     if deploy:
         model.switch_to_deploy()
+
     return model
 
 

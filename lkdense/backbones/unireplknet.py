@@ -119,6 +119,7 @@ class UniRepLKNet(StagedBackbone):
         kernel_sizes = four('kernel_sizes', kernel_sizes or default_kernel_sizes(depths))
         if any(isinstance(stage, int) or len(stage) != depth for stage, depth in zip(kernel_sizes, depths)):
             raise ValueError(f'kernel_sizes must be one for each block of {tuple(depths)}, got {kernel_sizes!r}')
+
         stages = [
             [UniRepLKNetBlock(dim, size, rate, layer_scale_init_value) for size, rate in zip(stage, rates)]
             for dim, stage, rates in zip(dims, kernel_sizes, drop_path_rates(drop_path_rate, depths))
@@ -150,6 +151,7 @@ class UniRepLKNet(StagedBackbone):
             arguments['kernel_sizes'] = kernels
         if 'stages.0.0.project.beta' not in weights:
             arguments['deploy'] = True
+
         return arguments
 
 

@@ -51,6 +51,7 @@ class ImageClassifier(BaseModel):
         super().__init__(data_preprocessor or dict(type='BaseDataPreprocessor'), init_cfg)
         if norm not in NORMS:
             raise ValueError(f'norm must be one of {", ".join(NORMS)}, got {norm!r}')
+
         self.backbone = MODELS.build(backbone)
         width = self.backbone.out_channels[-1]
         self.norm = NORMS[norm](width)
@@ -82,14 +83,17 @@ class ImageClassifier(BaseModel):
         label = torch.as_tensor(label, device=inputs.device)
         hard = F.one_hot(label, self.num_classes).to(inputs.dtype)
         soft = hard * (1 - self.label_smoothing) + self.label_smoothing / self.num_classes
+
         if not self.mixup and not self.cutmix:
             return inputs, soft
+
         cut = self.cutmix and (not self.mixup or np.random.rand() < 0.5)
         share = float(np.random.beta(*[self.cutmix if cut else self.mixup] * 2))
         if cut:
             inputs, share = cut_and_mix(inputs, share)
         else:
             inputs = share * inputs + (1 - share) * inputs.flip(0)
+
         return inputs, share * soft + (1 - share) * soft.flip(0)
 
 
@@ -113,4 +117,5 @@ def cut_and_mix(images: Tensor, share: float) -> tuple[Tensor, float]:
     mixed = images.clone()
     mixed[:, :, rows, columns] = images.flip(0)[:, :, rows, columns]
     cut = (rows.stop - rows.start) * (columns.stop - columns.start)
+
     return mixed, 1 - cut / (height * width)

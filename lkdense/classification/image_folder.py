@@ -38,5 +38,6 @@ class ImageFolder(BaseDataset):
             raise ValueError(
                 f'expected images ({", ".join(IMAGE_SUFFIXES)}) in folders of classes in {root}, found none'
             )
+
         self._metainfo['classes'] = classes
         return images

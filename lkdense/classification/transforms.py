@@ -58,10 +58,12 @@ class RandomResizedCrop:
             if 0 < w <= width and 0 < h <= height:
                 left, top = np.random.randint(width - w + 1), np.random.randint(height - h + 1)
                 return left, top, left + w, top + h
+
         # the largest part in the middle whose aspect is allowed
         ratio = min(max(width / height, self.ratio[0]), self.ratio[1])
         w, h = min(width, round(height * ratio)), min(height, round(width / ratio))
         left, top = (width - w) // 2, (height - h) // 2
+
         return left, top, left + w, top + h
 
 
@@ -160,8 +162,10 @@ class RandomErasing:
         """Change ``inputs``."""
         if np.random.rand() >= self.prob:
             return results
+
         pixels = results['inputs']
         _, height, width = pixels.shape
+
         for _ in range(10):
             size = height * width * np.random.uniform(*self.area)
             ratio = math.exp(np.random.uniform(*np.log(self.ratio)))
@@ -171,6 +175,7 @@ class RandomErasing:
                 noise = np.random.standard_normal((3, h, w)).astype(np.float32)
                 pixels[:, top : top + h, left : left + w] = torch.from_numpy(noise)
                 break
+
         return results
 
 

@@ -25,16 +25,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     if args.trust_checkpoint:
         trust_checkpoints()
+
     checkpoint = read(args.source)
     try:
         found = recognise(checkpoint)
     except ValueError as error:
         raise UserError(f'{args.source} is {error}; nothing was written') from None
+
     print(summary(found))
     if args.target.suffix == SAFETENSORS:
         write(found.weights, args.target)
     else:
         write(dict(meta=meta(checkpoint, args.source), state_dict=found.weights), args.target)
+
     print(f'{args.target} written')
 
 

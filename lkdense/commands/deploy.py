@@ -32,20 +32,25 @@ def main(args: argparse.Namespace) -> None:
     model = load_model(cfg, args.source)
     if not hasattr(model.backbone, 'switch_to_deploy'):
         raise UserError(f'a {type(model.backbone).__name__} has nothing to merge')
+
     checkpoint = read(args.source)
     merged = model.backbone if is_bare(unwrap(checkpoint)) else model
     image = torch.randn(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
     # with gradients, because without them branches may run merged already
     before, size = [output.detach() for output in model.backbone(image)], parameters(merged)
     model.backbone.switch_to_deploy()
+
     with torch.no_grad():
         change = max(((a - b).abs().max() / b.abs().max()).item() for a, b in zip(model.backbone(image), before))
+
     if not change <= TOLERANCE:
         raise UserError(f'merged, the backbone gives other maps: {change:.1e} of their largest value is too much')
+
     meta = {key: value for key, value in (checkpoint.get('meta') or {}).items() if key in ('dataset_meta', 'CLASSES')}
     state = merged.state_dict()
     if args.target.suffix != SAFETENSORS:
         state = dict(meta=dict(meta, lkdense_version=__version__), state_dict=state)
+
     write(state, args.target)
     print(f'{args.target}: {size:,} parameters before, {parameters(merged):,} after')
     print(f'on random pixels the maps of the backbone changed by {change:.1e} of their largest value')

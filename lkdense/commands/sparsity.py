@@ -34,19 +34,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     if args.trust_checkpoint:
         trust_checkpoints()
+
     try:
         found = recognise(read(args.checkpoint))
     except ValueError as error:
         raise UserError(f'{args.checkpoint} is {error}') from None
+
     backbone = found.family(**found.arguments).eval()
     backbone.load_state_dict({key.removeprefix(BACKBONE): found.weights[key] for key in found.mapped})
     layers = sparse_parameters(backbone)
     densities = from_zeros(layers)
     print(found.backbone)
+
     for group, names in groups(layers, each=args.all).items():
         size = sum(layers[name].numel() for name in names)
         active = sum(densities[name] * layers[name].numel() for name in names)
         print(f'{group:48} {size:12,} weights, {active / size:7.1%} not zero')
+
     cost = compute_cost(backbone, tuple(args.shape))
     print(f'parameters {cost.parameters:,}, not zero {cost.nonzero:,} ({cost.nonzero / cost.parameters:.1%})')
     print(

@@ -122,13 +122,16 @@ class Distilling:
         """Return what the student returns; for ``loss``, with ``loss_distil_scores`` and ``loss_distil_maps``."""
         if mode != 'loss':
             return super().forward(inputs, *args, mode=mode, **kwargs)
+
         with Seen(self) as mine:
             losses = super().forward(inputs, *args, mode=mode, **kwargs)
+
         theirs = self.teacher.look(mine.images)
         if self.score_weight:
             losses['loss_distil_scores'] = self.score_weight * self._score_loss(mine.scores, theirs.scores)
         if self.map_weight:
             losses['loss_distil_maps'] = self.map_weight * attention_loss(mine.maps, theirs.maps)
+
         return losses
 
     def targets(self, inputs: Tensor, label: list[int] | Tensor) -> tuple[Tensor, Tensor]:
@@ -173,11 +176,14 @@ def distilled(
     """
     if kind not in KINDS:
         raise ValueError(f'kind must be one of {", ".join(KINDS)}, got {kind!r}')
+
     model = MODELS.build({**student, **kwargs})
     if kind == 'nkd' and not hasattr(model, 'targets'):
         raise ValueError(f'nkd is for classifiers, got a {type(model).__name__}; use soft')
+
     Seen(model)
     model.__class__ = type(f'Distilled{type(model).__name__}', (Distilling, type(model)), {})
     model.teacher = Teacher(teacher['config'], teacher.get('checkpoint'))
     model.kind, model.score_weight, model.map_weight, model.temperature = kind, score_weight, map_weight, temperature
+
     return model

@@ -42,6 +42,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         self.decay_rate = self.paramwise_cfg.get('decay_rate')
         self.decay_type = self.paramwise_cfg.get('decay_type', 'layer_wise')
         self.num_layers = self.paramwise_cfg.get('num_layers')
+
         if not isinstance(self.decay_rate, int | float) or not 0 < self.decay_rate <= 1:
             raise ValueError(f'paramwise_cfg.decay_rate must be in (0, 1], got {self.decay_rate}')
         if self.decay_type not in DECAY_TYPES:
@@ -67,17 +68,21 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         """Groups of one parameter each to groups of one setting each, in the order in which settings first occur."""
         names = {id(param): name for name, param in model.named_parameters()}
         merged: dict[tuple, dict] = {}
+
         for group in singles:
             (param,) = group.pop('params')
             # a shared parameter comes once for each of its owners; its first name counts
             name = names.pop(id(param), None)
             if name is None:
                 continue
+
             group['lr'] = group.get('lr', self.base_lr) * self.lr_scale(name, model)
             if (param.ndim == 1 or name.endswith('.bias')) and not self._weight_decay_is_set(name, group):
                 group['weight_decay'] = 0.0
+
             settings = tuple(sorted((key, str(value)) for key, value in group.items()))
             merged.setdefault(settings, {'params': [], **group})['params'].append(param)
+
         self._log(merged.values())
         return list(merged.values())
 
@@ -89,14 +94,17 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 f'layer decay needs model.backbone.get_layer_depth(param_name, prefix) -> (layer, number of layers), '
                 f'as the backbones of lkdense have it; {type(model).__name__}.backbone is a {type(backbone).__name__}'
             )
+
         layer, own_layers = backbone.get_layer_depth(name, 'backbone.')
         layers = own_layers if self.num_layers is None else self.num_layers + 2
+
         if self.decay_type == 'stage_wise':
             stage = backbone.get_stage(name, 'backbone.')
             layer = layers - 1 if stage is None else stage
         # the last two, stage 4 and the head, are counted from the end: another number of layers moves them along
         elif layer >= own_layers - 2:
             layer += layers - own_layers
+
         return self.decay_rate ** (layers - 1 - layer)
 
     def _weight_decay_is_set(self, name: str, group: dict) -> bool:
@@ -110,6 +118,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         for group in groups:
             decay = group.get('weight_decay', self.base_wd)
             lines.append(f'  lr {group["lr"]:.4g}, weight decay {decay}: {len(group["params"])} parameters')
+
         print_log('\n'.join(lines), logger='current')
         if any(group['lr'] > self.base_lr * group.get('lr_mult', 1) for group in groups):
             print_log(

@@ -56,6 +56,7 @@ class ToolRunner(Runner):
         if options := self.cfg.get('compile_backbone'):
             # in place: the names of the weights stay
             unwrap_model(model).backbone.compile(**({} if options is True else options))
+
         on_cpu = not has_accelerator()
         if on_cpu or self.world_size == 1:
             model = revert_sync_batchnorm(model)
@@ -63,6 +64,7 @@ class ToolRunner(Runner):
             defaults = dict(type='MMDistributedDataParallel', broadcast_buffers=False)
             defaults['find_unused_parameters'] = self.cfg.get('find_unused_parameters', False)
             model_wrapper_cfg = {**defaults, **(model_wrapper_cfg or {}), 'device_ids': None}
+
         return super().wrap_model(model_wrapper_cfg, model)
 
     def load_checkpoint(self, filename: str, *args, **kwargs) -> dict:

@@ -76,15 +76,18 @@ class SparseTrainingHook(Hook):
         ):
             if value not in choices:
                 raise ValueError(f'{name} must be of {", ".join(choices)}, got {value!r}')
+
         if (density is None) != (distribution == 'zeros'):
             raise ValueError(
                 f'density must be given unless distribution is zeros, got {density!r} and {distribution!r}'
             )
+
         if not 0 <= prune_rate < 1 or not 0 < until <= 1 or interval < 1:
             raise ValueError(
                 f'prune_rate must be in [0, 1), until in (0, 1] and interval at least 1, '
                 f'got {prune_rate!r}, {until!r} and {interval!r}'
             )
+
         self.density, self.distribution, self.mode, self.growth = density, distribution, mode, growth
         self.prune_rate, self.interval, self.until = prune_rate, interval, until
         self.kinds, self.pattern, self.part = tuple(KINDS[kind] for kind in kinds), pattern, part
@@ -108,6 +111,7 @@ class SparseTrainingHook(Hook):
                 lambda name, layer: layer.weight.requires_grad and bool(re.search(self.pattern, name)),
             ).items()
         }
+
         if self._saved:
             self.masks = SparseMasks(self.parameters, seed=self.seed)
             self.masks.load_state_dict(self._saved['masks'])
@@ -117,9 +121,11 @@ class SparseTrainingHook(Hook):
             densities = None if self.distribution == 'zeros' else self._densities(runner)
             self.masks = SparseMasks(self.parameters, densities, self.seed)
             self._agree()
+
         self._averages = [{name: average[name] for name in self.parameters} for average in _averages(runner)]
         for weights in (self.parameters, *self._averages):
             self.masks.apply(weights)
+
         self._figures = self._counted()
         runner.optim_wrapper.optimizer.register_step_post_hook(lambda *_: self._after_step(runner))
         weights = sum(weight.numel() for weight in self.parameters.values())
@@ -179,6 +185,7 @@ class SparseTrainingHook(Hook):
         """Return |weight x gradient| of the first batches; running statistics and random numbers stay as they were."""
         model = _inner(runner.model)
         buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+
         with _random_numbers_kept():
             for _, batch in zip(range(self.batches), self._batches(runner.train_dataloader)):
                 inputs = model.data_preprocessor(batch, True)
@@ -186,10 +193,12 @@ class SparseTrainingHook(Hook):
                     losses = runner.model(**inputs, mode='loss')
                 loss, _ = model.parse_losses(losses)
                 loss.backward()
+
         scores = {name: (weight.detach() * weight.grad).abs() for name, weight in self.parameters.items()}
         model.zero_grad()
         for name, buffer in model.named_buffers():
             buffer.copy_(buffers[name])
+
         return scores
 
     def _batches(self, loader: DataLoader) -> DataLoader:

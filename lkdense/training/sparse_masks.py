@@ -36,6 +36,7 @@ def sparse_parameters(
     }
     if not chosen:
         raise ValueError(f'no layer of {type(model).__name__} is chosen for sparse training')
+
     return chosen
 
 
@@ -104,6 +105,7 @@ class SparseMasks:
             self.masks = {name: weight.detach() != 0 for name, weight in self.parameters.items()}
         else:
             self.masks = {name: self._drawn(weight, densities.get(name)) for name, weight in self.parameters.items()}
+
         self.ever_active = {name: mask.clone() for name, mask in self.masks.items()}
         self.pruned = self.regrown = 0  # weights, the last time they moved
         self._factors = None
@@ -147,6 +149,7 @@ class SparseMasks:
             raise ValueError(f'growth must be one of {", ".join(GROWTH_RULES)}, got {growth!r}')
         if growth != 'random' and scores is None:
             raise ValueError(f'growth by {growth} needs scores')
+
         self.pruned = self.regrown = 0
         for name, weight in self.parameters.items():
             mask = self.masks[name]
@@ -155,16 +158,20 @@ class SparseMasks:
             count = min(round(rate * active), mask.numel() - active)
             if not count:
                 continue
+
             gone = _smallest(weight.detach().abs().masked_fill(~mask, torch.inf), count)
             wish = torch.rand(mask.shape, generator=self.generator) if growth == 'random' else scores[name].abs()
             grown = _smallest(-wish.to(weight).masked_fill(mask, -torch.inf), count)
             mask ^= gone | grown
             self.ever_active[name] |= mask
+
             if optimizer is not None:
                 for value in optimizer.state.get(weight, {}).values():
                     if isinstance(value, Tensor) and value.shape == weight.shape:
                         value.masked_fill_(gone | grown, 0)
+
             self.pruned, self.regrown = self.pruned + int(gone.sum()), self.regrown + int(grown.sum())
+
         self._factors = None
         self.apply()
 
@@ -188,9 +195,11 @@ class SparseMasks:
             raise ValueError(
                 f'the masks of the checkpoint are of other layers, {", ".join(different[:3])} for instance'
             )
+
         for name, weight in self.parameters.items():
             self.masks[name] = state['masks'][name].to(weight.device, copy=True)
             self.ever_active[name] = state['ever_active'][name].to(weight.device, copy=True)
+
         self.generator.set_state(state['generator'].cpu())
         self._factors = None
 

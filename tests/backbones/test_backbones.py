@@ -101,6 +101,7 @@ def test_checkpointing_changes_nothing_but_memory(make):
     image = torch.randn(2, 3, 64, 64)
     results = []
     weights = make().state_dict()
+
     for with_cp in (False, True):
         backbone = make(with_cp=with_cp, drop_path_rate=0.3).double().train()
         backbone.load_state_dict(weights)
@@ -108,6 +109,7 @@ def test_checkpointing_changes_nothing_but_memory(make):
         outputs = backbone(image.double())
         sum(y.square().mean() for y in outputs).backward()
         results.append((outputs, [p.grad for p in backbone.parameters()], list(backbone.buffers())))
+
     torch.testing.assert_close(*results)
 
 
@@ -117,8 +119,10 @@ def test_deployed_backbone_gives_the_same_numbers(make, randomize_norms):
     before = backbone(image)
     backbone.switch_to_deploy()
     names = list(backbone.state_dict())
+
     for ours, expected in zip(backbone(image), before, strict=True):
         torch.testing.assert_close(ours, expected, rtol=0, atol=1e-10 * expected.abs().max().item())
+
     followed = [type(b) for a, b in pairwise(_leaves(backbone)) if isinstance(a, nn.Conv2d) and a.bias is None]
     assert not [cls for cls in followed if issubclass(cls, _BatchNorm)]
     backbone.switch_to_deploy()

@@ -124,6 +124,7 @@ def test_unireplknet_takes_the_merged_form_of_its_authors():
     merged.switch_to_deploy()
     assert_parity(merged, name)
     weights = {}
+
     for key, value in merged.state_dict().items():
         for ours, theirs in (
             (r'^stem\.', 'downsample_layers.0.'),
@@ -136,13 +137,17 @@ def test_unireplknet_takes_the_merged_form_of_its_authors():
             (r'\.depthwise\.', '.dwconv.lk_origin.' if large_kernel(merged, key) else '.dwconv.'),
         ):
             key = re.sub(ours, theirs, key)
+
         weights[key] = value
+
     cls, arguments = FIXTURES[name]
     backbone = cls(**arguments, deploy=True)
     backbone.load_state_dict(weights)
     assert_parity(backbone, name)
+
     with pytest.raises(ValueError, match=r'deploy=True') as error:
         cls(**arguments).load_state_dict(weights)
+
     assert 'does not fit' in str(error.value)
     assert cls.arguments_of(merged.state_dict()) == dict(arguments, deploy=True)
 
@@ -160,6 +165,7 @@ def test_every_entry_of_the_full_size_checkpoints_has_its_place(model):
     with torch.device('meta'):
         weights = {key: torch.empty(shape) for key, shape in keys.items()}
         backbone = cls(**arguments)
+
     backbone.load_state_dict(weights, assign=True)  # raises on anything missing, left over or of another shape
     assert {key.split('.')[0] for key in keys} - {'stem', 'downsample_layers', 'transitions', 'stages'} == {
         'norm',
@@ -194,6 +200,7 @@ def test_the_advice_of_the_error_works(name):
         cls(
             arch='a' if cls is UniRepLKNet else 'pico', init_cfg=dict(type='Pretrained', checkpoint=str(path))
         ).init_weights()
+
     advice = str(error.value).split('backbone=')[1]
     backbone = MODELS.build(eval(advice, {'dict': dict}))
     backbone.load_state_dict(torch.load(path))

@@ -84,6 +84,7 @@ def merged_large_kernels(name: str) -> dict:
     official = unwrap(read(OFFICIAL / f'{name}.pth'))
     layers = dict(backbone.named_modules())
     weights = {key: value for key, value in official.items() if '.large_kernel.' not in key}
+
     for key in official:
         layer = key.split('.large_kernel.')[0]
         if layer != key:
@@ -94,6 +95,7 @@ def merged_large_kernels(name: str) -> dict:
             conv = layers[f'{ours}.depthwise'].merged()
             weights[f'{layer}.large_kernel.lkb_reparam.weight'] = conv.weight.detach()
             weights[f'{layer}.large_kernel.lkb_reparam.bias'] = conv.bias.detach()
+
     return weights
 
 
@@ -106,8 +108,10 @@ def test_large_kernels_that_the_authors_merged():
     backbone = RepLKNet(**found.arguments)
     backbone.load_state_dict(weights)
     expected = torch.load(OFFICIAL / 'replknet_31_small5.expected.pt')
+
     for ours, theirs in zip(backbone.eval()(expected['input']), expected['outs'], strict=True):
         assert (ours - theirs).abs().max() <= 1e-4 * theirs.abs().max()
+
     backbone.switch_to_deploy()
     for ours, theirs in zip(backbone(expected['input']), expected['outs'], strict=True):
         assert (ours - theirs).abs().max() <= 1e-4 * theirs.abs().max()

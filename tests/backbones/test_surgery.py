@@ -62,8 +62,10 @@ def test_it_begins_as_the_checkpoint_from_before(host):
     model = build(enlarged(dict(config, init_cfg=init_cfg)), scope)
     # outside of the scope in which it was built, as some callers do
     model.init_weights()
+
     with torch.no_grad():
         assert_same(evaluating(model)(image), expected)
+
     whole = evaluating(build(enlarged(config), scope))
     whole.load_state_dict(torch.load(checkpoint)['state_dict'])
     with torch.no_grad():
@@ -79,6 +81,7 @@ def test_without_a_checkpoint_it_begins_as_the_host_would(host):
     torch.manual_seed(2)
     before = evaluating(build(config, scope))
     before.init_weights()
+
     with torch.no_grad():
         assert_same(model(image), before(image))
 
@@ -91,9 +94,11 @@ def test_gradients_reach_the_new_taps_and_merging_keeps_the_output(host):
     sum(y.square().mean() for y in model(torch.randn(2, 3, 256, 256))).backward()
     layers = [layer for layer in model.modules() if isinstance(layer, EnlargedDepthwise)]
     assert layers
+
     for layer in layers:
         assert layer.weight.grad[:, :, 0, 0].abs().sum() > 0 and layer.small.weight.grad.abs().sum() > 0
         layer.small.weight.data.normal_(std=0.01)
+
     model.eval()
     with torch.no_grad():
         expected = model(image)
@@ -116,6 +121,7 @@ def test_an_official_checkpoint_is_translated_and_a_wrong_one_refused():
     assert torch.equal(middle, weights['stages.1.0.depthwise.weight'])
     assert model.stages[0][0].depthwise.kernel_size == (7, 7)
     del official['stages.1.0.dwconv.weight']
+
     with pytest.raises(ValueError, match=r'stages\.1\.0\.depthwise\.weight is missing'):
         model.load_state_dict(official)
 
@@ -180,6 +186,7 @@ def test_it_trains_from_an_old_checkpoint_resumes_and_deploys(tmp_path, monkeypa
     torch.save(before, 'before.pth')
     trained = short_training('work')
     resumed = short_training('again', load_from='work/iter_1.pth', resume=True)
+
     for part in ('state_dict', 'ema_state_dict'):
         assert trained[part].keys() == resumed[part].keys()
         assert all(torch.equal(value, resumed[part][name]) for name, value in trained[part].items()), part
@@ -192,6 +199,7 @@ def test_it_trains_from_an_old_checkpoint_resumes_and_deploys(tmp_path, monkeypa
 
     model = load_model(read_config(CONFIG, AFTER), 'work/iter_2.pth')
     image = torch.randn(1, 3, 64, 64)
+
     with torch.no_grad():
         expected = model(image, mode='tensor')
         options = [f'{key}={value}' for key, value in AFTER.items()]

@@ -46,8 +46,10 @@ def test_scores_are_the_authors(name):
     OfficialCheckpointHook().after_load_checkpoint(Loading(), checkpoint)
     model.load_state_dict(checkpoint['state_dict'], strict=True)
     expected = torch.load(OFFICIAL / f'{name}.expected.pt')
+
     with torch.no_grad():
         scores = model.eval()(expected['input'])
+
     assert (scores - expected['logits']).abs().max() <= 1e-4 * expected['logits'].abs().max()
 
 
@@ -133,6 +135,7 @@ default_hooks = dict(checkpoint=dict(interval=1), logger=dict(interval=1))
 custom_hooks = [dict(type='EMAHook', momentum=0.1), dict(type='SparseTrainingHook', density=0.6, interval=2)]
 """
     )
+
     return folder, tool(folder, 'train.py', 'config.py', '--work-dir', 'work')
 
 

@@ -43,15 +43,19 @@ def test_it_builds_and_learns_without_decay_on_norms_and_biases(cfg):
     with torch.device('meta'):
         model = MODELS.build(cfg.model).eval()
         assert model(torch.empty(2, 3, 224, 224)).shape == (2, 1000)
+
     assert not model.backbone.output_norms
     optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
     decays = {id(parameter): group['weight_decay'] for group in optimizer.param_groups for parameter in group['params']}
+
     for name, parameter in model.named_parameters():
         # the affine of global response normalization is no norm to MMEngine
         if 'project.gamma' not in name and 'project.beta' not in name:
             assert decays[id(parameter)] == (0.05 if parameter.dim() > 1 else 0.0), name
+
     for scheduler in cfg.param_scheduler:
         PARAM_SCHEDULERS.build({**scheduler, 'convert_to_iter_based': False}, default_args=dict(optimizer=optimizer))
+
     warm_up, cosine = cfg.param_scheduler
     assert (cosine.begin, cosine.end) == (warm_up.end, cfg.train_cfg.max_epochs)
 

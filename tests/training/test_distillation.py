@@ -153,6 +153,7 @@ def train(teacher, work_dir, weight):
     )
     runner.train()
     images = torch.stack([Squares()[i]['inputs'] for i in range(20)])
+
     with torch.no_grad():
         return soft_loss(runner.model.eval()(images), runner.model.teacher.model(images)).item()
 
@@ -168,6 +169,7 @@ def test_segmentors_distil_pixels_and_stages():
     model = dict(type='Distilled', student=cfg.model, teacher=dict(config='upernet_slak_pico_ade20k'), map_weight=1.0)
     with DefaultScope.overwrite_default_scope('mmseg'):
         model = MODELS.build(model).train()
+
     from mmengine.structures import PixelData
     from mmseg.structures import SegDataSample
 
@@ -176,6 +178,7 @@ def test_segmentors_distil_pixels_and_stages():
         sample = SegDataSample(metainfo=dict(img_shape=(64, 64)))
         sample.gt_sem_seg = PixelData(data=torch.randint(0, 150, (1, 64, 64)))
         samples.append(sample)
+
     losses = model(torch.randn(2, 3, 64, 64), samples, mode='loss')
     assert {'decode.loss_ce', 'aux.loss_ce', 'loss_distil_scores', 'loss_distil_maps'} <= set(losses)
     (losses['loss_distil_scores'] + losses['loss_distil_maps']).backward()

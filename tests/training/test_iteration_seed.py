@@ -71,6 +71,7 @@ def train(work_dir, by_epoch, *, stop=None, resume=False, workers=0, validate=Fa
     loop = dict(type='EpochBasedTrainLoop', max_epochs=ITERATIONS // PER_EPOCH, val_interval=1)
     if not by_epoch:
         loop = dict(type='IterBasedTrainLoop', max_iters=ITERATIONS, val_interval=2)
+
     loader = dict(
         batch_size=2,
         num_workers=workers,
@@ -78,12 +79,14 @@ def train(work_dir, by_epoch, *, stop=None, resume=False, workers=0, validate=Fa
         sampler=dict(type='DefaultSampler' if by_epoch else 'InfiniteSampler', shuffle=True),
     )
     validation = {}
+
     if validate:
         validation = dict(
             val_dataloader=dict(dataset=Noise(), num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False)),
             val_cfg=dict(),
             val_evaluator=[DrawingMetric()],
         )
+
     record = Record(stop)
     runner = Runner(
         model=dict(type=Dropout),
@@ -108,6 +111,7 @@ def train(work_dir, by_epoch, *, stop=None, resume=False, workers=0, validate=Fa
     # ends persistent workers at once; the garbage collector would wait five seconds for each
     vars(runner.train_loop).pop('dataloader_iterator', None)
     runner.train_dataloader._iterator = None
+
     return record.seen
 
 

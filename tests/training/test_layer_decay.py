@@ -67,6 +67,7 @@ def test_scales_are_those_of_the_authors_functions(size, family, decay_type, shi
     cfg = dict(decay_rate=rate, decay_type=decay_type)
     groups = groups_of(model, **cfg, num_layers=num_layers) if shift else groups_of(model, **cfg)
     assert groups.keys() == {name for name, _ in model.named_parameters()}
+
     for name, group in groups.items():
         if decay_type == 'layer_wise':
             layer = get_layer_id_for_convnext(official_name(name), num_layers)
@@ -81,6 +82,7 @@ def test_depths_written_out_by_hand():
     for name, group in groups.items():
         part = re.match(r'backbone\.(stages\.\d\.\d|downsamples\.\d|\w+)|\w+', name)[0]
         first_seen.setdefault(part, group['lr'] / LR)
+
     assert first_seen['backbone.stem'] == 0.5**7
     assert first_seen['backbone.stages.0.0'] == 0.5**6
     assert first_seen['backbone.downsamples.0'] == first_seen['backbone.stages.1.0'] == 0.5**5
@@ -115,6 +117,7 @@ def test_groups_are_those_of_mmseg_on_the_same_model(decay_type):
 
     mirror = nn.Module()
     mirror.backbone = ConvNeXtMirror()
+
     for name, param in ours.named_parameters():
         *path, leaf = official_name(name).split('.')
         module = mirror
@@ -127,6 +130,7 @@ def test_groups_are_those_of_mmseg_on_the_same_model(decay_type):
     paramwise_cfg = dict(decay_rate=0.8, decay_type=decay_type, num_layers=6)
     wrapper_cfg = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=LR, weight_decay=DECAY))
     theirs = settings_by_name(mirror, LearningRateDecayOptimizerConstructor(wrapper_cfg, paramwise_cfg)(mirror))
+
     for name, group in groups_of(ours, **paramwise_cfg).items():
         expected = theirs[official_name(name)]
         assert (group['lr'], group['weight_decay']) == pytest.approx((expected['lr'], expected['weight_decay'])), name
@@ -180,16 +184,20 @@ def test_ratios_hold_through_warm_up_and_decay():
     ]
     scales = [group['lr'] for group in optim_wrapper.optimizer.param_groups]
     head = max(scales)
+
     for _ in range(10):
         for param in model.parameters():
             param.grad = torch.zeros_like(param)
+
         optim_wrapper.step()
         for scheduler in schedulers:
             scheduler.step()
+
         rates = [group['lr'] for group in optim_wrapper.optimizer.param_groups]
         assert [rate / max(rates) for rate in rates] == pytest.approx([scale / head for scale in scales])
         # what mmengine logs as the base learning rate is that of the head
         assert optim_wrapper.get_lr()['base_lr'] == pytest.approx([max(rates)])
+
     assert 0 < max(rates) < LR
 
 

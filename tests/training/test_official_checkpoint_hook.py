@@ -44,6 +44,7 @@ def load(model, path, tmp_path, kind=Runner, complete=False):
         cfg=Config(),
     )
     runner.load_checkpoint(str(path))
+
     return runner
 
 

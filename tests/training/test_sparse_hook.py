@@ -84,6 +84,7 @@ def train(work_dir, *, stop=None, resume=False, hooks=(), model=None, wrapper=No
         cfg=Config(),
     )
     runner.train()
+
     return runner, sparse, watch
 
 
@@ -206,6 +207,7 @@ def test_all_processes_have_the_same_masks(tmp_path):
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = str(free.getsockname()[1])
+
     shared = dict(WORLD_SIZE='2', MASTER_ADDR='127.0.0.1', MASTER_PORT=port, OMP_NUM_THREADS='1')
     processes = [
         subprocess.Popen(

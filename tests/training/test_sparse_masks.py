@@ -112,6 +112,7 @@ def test_moving_keeps_the_number_of_active_weights_of_every_layer(parameters, gr
     masks = SparseMasks(parameters, uniform(parameters, 0.4))
     masks.apply()
     before = counts(masks)
+
     for rate in (0.5, 0.3, 0.01, 0.9):
         scores = {name: torch.randn_like(weight) for name, weight in parameters.items()}
         masks.move(rate, growth, scores)
@@ -121,9 +122,11 @@ def test_moving_keeps_the_number_of_active_weights_of_every_layer(parameters, gr
             == masks.regrown
             == sum(min(round(rate * n), masks.masks[k].numel() - n) for k, n in before.items())
         )
+
         for name, weight in parameters.items():
             assert not weight[~masks.masks[name]].any()
             weight.data[masks.masks[name]] += 1
+
     assert masks.explored > masks.density == pytest.approx(0.4, abs=0.01)
 
 
@@ -144,8 +147,10 @@ def test_a_regrown_weight_begins_with_an_empty_state():
     masks.apply()
     masks.move(1 / 3, optimizer=optimizer)
     state = optimizer.state[weight]
+
     for name in ('exp_avg', 'exp_avg_sq'):
         assert state[name].bool().tolist() == [[True, False, True, False]]
+
     assert weight.tolist()[0][3] == 0
     assert state['step'] == 1
 
