@@ -24,7 +24,11 @@ PAPER = re.compile(r'"[^"]+".*https://arxiv\.org/abs/\d{4}\.\d{5}', re.DOTALL)
 
 def missing_parts(family: str, module_name: str, cases: dict, configs: list[str]) -> list[str]:
     """Return what a backbone still needs, a sentence each."""
-    module = import_module(f'lkdense.backbones.{module_name}')
+    try:
+        module = import_module(f'lkdense.backbones.{module_name}')
+    except ModuleNotFoundError:
+        return [f'there is no backbones/{module_name}.py']
+
     cls = getattr(module, family, None)
     if not inspect.isclass(cls) or not issubclass(cls, StagedBackbone):
         return [f'backbones/{module_name}.py defines no StagedBackbone named {family}']
@@ -125,4 +129,5 @@ def test_a_half_finished_backbone_is_told_what_it_lacks(monkeypatch):
     ):
         assert re.search(part, missing), part
     assert len(missing.splitlines()) == 9
+    assert missing_parts('OtherNet', 'othernet', {}, []) == ['there is no backbones/othernet.py']
     assert missing_parts('OtherNet', 'toynet', {}, []) == ['backbones/toynet.py defines no StagedBackbone named OtherNet']
