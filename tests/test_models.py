@@ -27,6 +27,7 @@ def test_a_merged_segmentor_gives_the_same_scores(name, randomize_norms):
         before = model(image, mode='tensor')
         model.backbone.switch_to_deploy()
         after = model(image, mode='tensor')
+
     assert (after - before).abs().max() <= 1e-4 * before.abs().max()
 
 

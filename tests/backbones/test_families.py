@@ -130,4 +130,6 @@ def test_a_half_finished_backbone_is_told_what_it_lacks(monkeypatch):
         assert re.search(part, missing), part
     assert len(missing.splitlines()) == 9
     assert missing_parts('OtherNet', 'othernet', {}, []) == ['there is no backbones/othernet.py']
-    assert missing_parts('OtherNet', 'toynet', {}, []) == ['backbones/toynet.py defines no StagedBackbone named OtherNet']
+    assert missing_parts('OtherNet', 'toynet', {}, []) == [
+        'backbones/toynet.py defines no StagedBackbone named OtherNet'
+    ]
