@@ -162,9 +162,9 @@ class StagedBackbone(BaseModule):
     def get_layer_depth(self, param_name: str, prefix: str = 'backbone.') -> tuple[int, int]:
         """Return the depth of a parameter for layer-wise learning-rate decay, and the number of depths.
 
-        The rule is that of ConvNeXt's authors: 0 for the stem, 1 and 2 for the first two stages, then one depth for each
-        three blocks of stage 3, one for stage 4, and the last for output norms and heads. A downsampling layer counts
-        with the blocks after it.
+        The rule is that of ConvNeXt's authors: 0 for the stem, 1 and 2 for the first two stages, then one depth for
+        each three blocks of stage 3, one for stage 4, and the last for output norms and heads. A downsampling layer
+        counts with the blocks after it.
 
         Args:
             param_name: the parameter's name in the whole model.

@@ -29,8 +29,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     - ``num_layers``: the backbone's layers as the authors' configs count them (6 for SLaK-T, 12 for SLaK-S), without
       the stem and the head; by default the backbone's own number.
 
-    Parameters for which the backbone has no stage (its output norms, the heads) keep the full rate. Biases and all other
-    one-dimensional parameters get no weight decay, unless an option above says otherwise. Parameters with equal
+    Parameters for which the backbone has no stage (its output norms, the heads) keep the full rate. Biases and all
+    other one-dimensional parameters get no weight decay, unless an option above says otherwise. Parameters with equal
     settings share one group; frozen ones are left out.
 
     >>> from mmengine.optim import build_optim_wrapper

@@ -189,10 +189,7 @@ class SparseMasks:
                 continue
 
             pruned = _smallest(weight.detach().abs().masked_fill(~mask, torch.inf), count)
-            if growth == 'random':
-                score = torch.rand(mask.shape, generator=self.generator)
-            else:
-                score = scores[name].abs()
+            score = torch.rand(mask.shape, generator=self.generator) if growth == 'random' else scores[name].abs()
             grown = _smallest(-score.to(weight).masked_fill(mask, -torch.inf), count)
 
             changed = pruned | grown
