@@ -24,7 +24,7 @@ from ..analysis.shape_bias import (
     summarise,
 )
 from ..data.synthetic import LAYOUTS
-from ..data.synthetic.cue_conflict import BACKGROUNDS, CueImage, cut_cues, draw_cues, crop_to_object
+from ..data.synthetic.cue_conflict import BACKGROUNDS, CueImage, crop_to_object, cut_cues, draw_cues
 from ..errors import UserError
 from ..inference.predictor import ClassPredictor, Predictor
 from ._options import ModelSpec, add_models_options, model_specs
