@@ -83,11 +83,16 @@ def main(args: argparse.Namespace) -> None:
     # Weights at an internet address come as an empty dict: they are not downloaded for a try.
     weights = check_checkpoint(args.checkpoint, '--checkpoint') if args.checkpoint else {}
     old = read_host_config(old_path)
+    their_maps = None
+    if args.their_maps:
+        strides, widths = zip(*args.their_maps)
+        their_maps = Maps(strides, widths)
+
     options = SwapOptions(
         checkpoint=args.checkpoint,
         drop_path_rate=args.drop_path,
         keep_optimizer=args.keep_optimizer,
-        their_maps=Maps(*zip(*args.their_maps)) if args.their_maps else None,
+        their_maps=their_maps,
         chosen_widths=args.set,
     )
     swap = swap_backbone(old, args.backbone, options)

@@ -1,6 +1,7 @@
 """The text of a config, as one would write it by hand."""
 
 from collections.abc import Iterable
+from itertools import repeat
 from keyword import iskeyword
 from typing import Any
 
@@ -59,10 +60,9 @@ def _on_one_line(value: Any) -> str:
 
 def _parts(value: dict | list | tuple) -> tuple[str, str, Iterable[tuple[str, Any]]]:
     """Return the opening and the closing of a literal, and its entries, each with the text that stands before it."""
-    if isinstance(value, list):
-        return '[', ']', [('', entry) for entry in value]
-    if isinstance(value, tuple):
-        return '(', ')', [('', entry) for entry in value]
+    if not isinstance(value, dict):
+        opening, closing = '[]' if isinstance(value, list) else '()'
+        return opening, closing, zip(repeat(''), value)
     if _has_keyword_names(value):
         return 'dict(', ')', [(f'{key}=', entry) for key, entry in value.items()]
     return '{', '}', [(f'{key!r}: ', entry) for key, entry in value.items()]

@@ -132,10 +132,14 @@ def to_maps(outputs: Any, size: int, name: str) -> Maps:
     if any(output.dim() not in (2, 4) or len(output) != BATCH for output in outputs):
         raise SwapError('no pyramid', f'{name} does not return one feature map an image and level')
 
-    # A vector, which global pooling leaves, counts as a map of one pixel.
-    sides = [output.shape[-1] if output.dim() == 4 else 1 for output in outputs]
-    strides = tuple(round(size / side) for side in sides)
-    return Maps(strides, tuple(output.shape[1] for output in outputs))
+    strides, widths = [], []
+    for output in outputs:
+        # A vector, which global pooling leaves, counts as a map of one pixel.
+        side = output.shape[-1] if output.dim() == 4 else 1
+        strides.append(round(size / side))
+        widths.append(output.shape[1])
+
+    return Maps(tuple(strides), tuple(widths))
 
 
 def comma_separated(values: Sequence) -> str:

@@ -13,11 +13,10 @@ POOLFORMER = dict(s12=S, s24=S, s36=S, m36=M, m48=M)
 
 def look_up_maps(backbone: dict) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
     """Return strides and widths of the maps of a backbone's config, or None for one that is not known here."""
-    kind, arch, out_indices = (backbone.get(key) for key in ('type', 'arch', 'out_indices'))
-
+    kind, arch = backbone.get('type'), backbone.get('arch')
     # With `gap_before_final_norm`, which is the default, a ConvNeXt yields vectors instead of maps.
     if kind == 'mmpretrain.ConvNeXt' and arch in CONVNEXT and backbone.get('gap_before_final_norm') is False:
-        widths = [CONVNEXT[arch] * 2**i for i in range(4)]
+        widths = [CONVNEXT[arch] * factor for factor in (1, 2, 4, 8)]
         stage_indices = [0, 1, 2, 3]
     elif kind == 'mmpretrain.PoolFormer' and arch in POOLFORMER:
         # PoolFormer counts the embeddings between its stages, too.
@@ -26,8 +25,14 @@ def look_up_maps(backbone: dict) -> tuple[tuple[int, ...], tuple[int, ...]] | No
     else:
         return None
 
+    out_indices = backbone.get('out_indices')
     if not isinstance(out_indices, list | tuple) or not set(out_indices) <= set(stage_indices):
         return None
 
-    stages = [stage_indices.index(i) for i in out_indices]
-    return tuple(4 * 2**i for i in stages), tuple(widths[i] for i in stages)
+    strides, out_widths = [], []
+    for index in out_indices:
+        stage = stage_indices.index(index)
+        strides.append(4 * 2**stage)
+        out_widths.append(widths[stage])
+
+    return tuple(strides), tuple(out_widths)

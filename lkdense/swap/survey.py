@@ -6,7 +6,7 @@ import json
 import re
 import signal
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
@@ -96,9 +96,7 @@ def render_page(rows: Sequence[Row], backbone: str) -> str:
     """Return the page, in Markdown, about all rows."""
     packages = list(dict.fromkeys(row.package for row in rows))
     models = {row.model for row in rows if row.model}
-    rows_of = defaultdict(list)
-    for row in rows:
-        rows_of[row.outcome].append(row)
+    counts = Counter((row.outcome, row.package) for row in rows)
 
     lines = [
         '# The backbone swap over all configs of mmsegmentation and mmdetection',
@@ -118,12 +116,13 @@ def render_page(rows: Sequence[Row], backbone: str) -> str:
         f'|---|{"---|" * (len(packages) + 1)}',
     ]
     for outcome, title in OUTCOMES.items():
-        counts = [sum(row.package == package for row in rows_of[outcome]) for package in packages]
-        lines.append(f'| {title} | {" | ".join(map(str, counts))} | {sum(counts)} |')
+        cells = [counts[outcome, package] for package in packages]
+        lines.append(f'| {title} | {" | ".join(map(str, cells))} | {sum(cells)} |')
 
     for outcome, title in OUTCOMES.items():
-        if outcome != SWAPPED and rows_of[outcome]:
-            lines += ['', f'## {title[0].upper()}{title[1:]}', '', *_reasons(rows_of[outcome])]
+        cases = [row for row in rows if row.outcome == outcome]
+        if outcome != SWAPPED and cases:
+            lines += ['', f'## {title[0].upper()}{title[1:]}', '', *_reasons(cases)]
 
     return '\n'.join(lines) + '\n'
 
@@ -238,22 +237,22 @@ def _optional_packages() -> str:
 
 def _summary(rows: Sequence[Row], packages: Sequence[str]) -> list[str]:
     """Return the table of shares, a row for each package and one for all."""
-    groups = {package: [row for row in rows if row.package == package] for package in packages}
-    groups['all'] = rows
     lines = [
         '| | configs | yield a pyramid | of these, swapped and run | or run as far as with their own backbone | '
         'swapped and run, of those that run with their own backbone |',
         '|---|---|---|---|---|---|',
     ]
 
-    for name, group in groups.items():
-        pyramids = [row for row in group if row.outcome not in WITHOUT_PYRAMID]
-        runnable = sum(row.outcome not in NOT_RUNNABLE for row in pyramids)
-        swapped = sum(row.outcome == SWAPPED for row in group)
-        as_far = swapped + sum(row.outcome == 'heads fail too' for row in group)
+    for name in (*packages, 'all'):
+        counts = Counter(row.outcome for row in rows if name in (row.package, 'all'))
+        total = sum(counts.values())
+        pyramids = total - sum(counts[outcome] for outcome in WITHOUT_PYRAMID)
+        runnable = pyramids - sum(counts[outcome] for outcome in NOT_RUNNABLE)
+        swapped = counts[SWAPPED]
+        as_far = swapped + counts['heads fail too']
 
-        shares = [_share(swapped, len(pyramids)), _share(as_far, len(pyramids)), _share(swapped, runnable)]
-        lines.append(f'| {name} | {len(group)} | {len(pyramids)} | {" | ".join(shares)} of {runnable} |')
+        shares = [_share(swapped, pyramids), _share(as_far, pyramids), _share(swapped, runnable)]
+        lines.append(f'| {name} | {total} | {pyramids} | {" | ".join(shares)} of {runnable} |')
 
     return lines
 
