@@ -2,7 +2,8 @@
 
 A private name may go with any release. Each function here says why PyTorch's public names do not do, and what happens
 where the private one is missing: nothing fails at import or at a call, the results stay right, only speed is lost.
-All of them were run with torch 2.13.0; the lower bound of the metadata is 2.4.
+All of them were run with torch 2.13.0. The packages of 2.4.1, 2.6.0, 2.9.1 and 2.14.0 were read: they have each of
+these names, and the operators take the same arguments.
 """
 
 from functools import cache
@@ -34,12 +35,13 @@ def is_transformed() -> bool:
 def is_recorded() -> bool:
     """Return whether a compiler or ``torch.jit.trace`` records the calls.
 
-    ``torch.jit`` is deprecated and does not export this function by name. Where it is gone nothing records with it.
+    ``torch.jit`` is deprecated. Where it has gone, nothing records with it.
     """
     if torch.compiler.is_compiling():
         return True
 
     try:
+        # PyTorch documents this function, but does not list it among the names that `torch.jit` exports.
         return torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
     except AttributeError:
         return False

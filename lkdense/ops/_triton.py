@@ -153,7 +153,7 @@ class Band:
         self.left = _round_up(length // 2, ALIGNMENT)
         self.depth = _round_up(self.left + self.width + length // 2, LEAST_DOT)
         self.chunk = next(chunk for chunk in (64, 32, LEAST_DOT) if self.depth % chunk == 0)
-        # The row of the first tap in the first column of the matrix.
+        # In the first column of the matrix the first tap stands in this row.
         self.first = self.left - length // 2
 
     def matrices(self, rows: Tensor) -> Tensor:
@@ -189,7 +189,7 @@ def _round_up(value: int, step: int) -> int:
 
 if triton:
     INTERPRETED = triton.knobs.runtime.interpret if hasattr(triton, 'knobs') else False
-    # Rows of a program, warps, stages of the pipeline.
+    # Each has the rows of a program, warps, and stages of the pipeline.
     TILES = [
         triton.Config(dict(TILE=rows), num_warps=warps, num_stages=stages)
         for rows, warps, stages in ((64, 4, 3), (32, 2, 3), (128, 4, 3), (128, 8, 3), (256, 8, 2))
