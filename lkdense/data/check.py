@@ -20,7 +20,7 @@ from .check_report import Report
 PHASES = ('train', 'val', 'test')
 # A set of sets has this many samples drawn through it, after each of the sets inside has been read.
 DRAWN = 16
-# MMEngine's message for an empty set begins with this.
+# MMEngine's message for an empty set contains this.
 NO_SAMPLES = 'need at least one array to concatenate'
 
 
@@ -157,8 +157,8 @@ def _check_sample(dataset: BaseDataset, info: dict, report: Report) -> None:
     digest = hashlib.sha1(Path(path).read_bytes()).hexdigest()
     if digest in report.hashes:
         report.add('duplicate', path, f'is {report.hashes[digest]}')
-
     report.hashes.setdefault(digest, path)
+
     if 'label' in info:
         report.classes[dataset.metainfo['classes'][info['label']]] += 1
     elif _has_labels(dataset, info):

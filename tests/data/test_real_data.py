@@ -67,8 +67,8 @@ def test_a_full_size_config_trains_with_paths_and_schedule_changed_on_the_comman
 
     command = [sys.executable, 'tools/train.py', 'configs/upernet_slak_b_ade20k.py', '--work-dir', str(tmp_path)]
     environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
-    done = subprocess.run(
+    process = subprocess.run(
         [*command, '--cfg-options', *options], cwd=ROOT, env=environment, capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr
-    assert 'mIoU' in done.stdout
+    assert process.returncode == 0, process.stderr
+    assert 'mIoU' in process.stdout
