@@ -31,7 +31,7 @@ def check_data(cfg: Config) -> list[Report]:
     >>> from lkdense.data.synthetic import write_scenes
     >>> with TemporaryDirectory() as root:
     ...     synthetic = write_scenes('imagenet', root, images=5, size=64)
-    ...     dataset = dict(type='lkdense.classification.ImageFolder', data_root=f'{synthetic.folder}/train', pipeline=[])
+    ...     dataset = dict(type='lkdense.classification.ImageFolder', data_root=f'{synthetic.folder}/train')
     ...     reports = check_data(Config(dict(train_dataloader=dict(dataset=dataset))))
     >>> [(report.phase, report.samples, dict(report.faults)) for report in reports]
     [('train', 4, {})]
