@@ -1,13 +1,14 @@
 """A model from a config, with weights that fit it.
 
 A checkpoint takes one road, whoever reads it: :func:`~lkdense.checkpoints.file.read` the file,
-:func:`~lkdense.checkpoints.keys.unwrap` the weights, :func:`place` them in the model, :func:`check_complete`, and at last
-the backbone's own hook, which translates the authors' names while PyTorch loads. :func:`load_model` goes all of it; the
-hooks of ``lkdense.training`` call the same functions where MMEngine's Runner reads the file.
+:func:`~lkdense.checkpoints.keys.unwrap` the weights, :func:`place` them in the model, :func:`check_complete`, and at
+last the backbone's own hook, which translates the authors' names while PyTorch loads. :func:`load_model` goes all of
+it; the hooks of ``lkdense.training`` call the same functions where MMEngine's Runner reads the file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from mmengine.config import Config
@@ -24,6 +25,8 @@ from .errors import first_few
 
 # An error spells out so many differences before it only counts the rest.
 SHOWN = 3
+
+T = TypeVar('T')
 
 
 def build_model(cfg: Config) -> nn.Module:
@@ -76,6 +79,22 @@ def initialise(model: nn.Module) -> None:
         model.init_weights()
     finally:
         logger.setLevel(level)
+
+
+def on_meta_or_cpu(work: Callable[[], T]) -> T:
+    """Return what ``work`` gives on the meta device or, where something needs values, on the CPU.
+
+    Raises the error on the CPU.
+    """
+    try:
+        with torch.device('meta'):
+            return work()
+    except Exception:
+        # Classes of the hosts that read a number while they are built raise errors of any kind on the meta device.
+        pass
+
+    with torch.device('cpu'):
+        return work()
 
 
 def unwrap_model(model: nn.Module) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Instruments that look at any model: each has ``compute_`` for the figures and ``plot_`` for the picture."""
+"""Measuring tools for any model: ``compute_`` and ``measure_`` functions return numbers, ``plot_`` functions draw."""
 
 from .complexity import Cost, compute_cost, count_parameters, measure_run, whole_pass, zero_at_random
 from .erf import area_ratios, compute_both, compute_erf, plot_erf, stage_map

@@ -1,4 +1,4 @@
-"""What figures were measured on: the device, its threads and the version of PyTorch."""
+"""The machine that a measurement ran on: the device, its threads and the version of PyTorch."""
 
 import platform
 from pathlib import Path
@@ -7,7 +7,7 @@ import torch
 
 
 def machine(device: torch.device | str | None = None) -> str:
-    """Return device and version in a few words, such as ``AMD EPYC, 2 threads, torch 2.13.0``.
+    """Return the device and the version of PyTorch in a few words, such as ``AMD EPYC, 2 threads, torch 2.13.0``.
 
     Args:
         device: the device that computes; by default the GPU, if there is one.

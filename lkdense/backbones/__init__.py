@@ -1,8 +1,8 @@
 """Backbones with four outputs at strides 4, 8, 16 and 32, one architecture a file; and surgery on those of any host.
 
-``FAMILIES`` is the one list of them: ``lkdense`` exports what it names, ``lkdense swap`` offers it and ``lkdense
-convert`` recognises the checkpoints of all. Modules are imported when a name is first asked for, so that the list can
-be read without MMEngine.
+``FAMILIES`` is the one list of them: ``lkdense`` exports the classes that it names, ``lkdense swap`` offers them and
+``lkdense convert`` recognises their checkpoints. Modules are imported when a name is first asked for, so that the list
+can be read without MMEngine.
 """
 
 from importlib import import_module
@@ -25,7 +25,11 @@ __all__ = sorted(_HOMES)
 
 
 def families() -> list[type['StagedBackbone']]:
-    """Return the classes of all backbones, in the order of ``FAMILIES``."""
+    """Return the classes of all backbones, in the order of ``FAMILIES``.
+
+    >>> families()[0].__name__
+    'ConvNeXt'
+    """
     return [getattr(import_module(f'.{module}', __name__), name) for name, module in FAMILIES.items()]
 
 

@@ -1,5 +1,6 @@
-"""What all backbones share: four stages, the choice of outputs, freezing, checkpointing, loading and deploying."""
+"""What all backbones share: four stages, the choice of outputs, freezing, recomputation, loading and merging."""
 
+import math
 import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,10 +15,11 @@ from torch.utils.checkpoint import checkpoint
 
 from ..checkpoints.file import CheckpointError, tensors_only
 from ..checkpoints.keys import KeyMap, backbone_weights, misfits
+from ..errors import first_few
 from ..layers import merge_branches
-from ..layers.in_place import has_hooks, nothing_overwritten, transformed
+from ..layers.in_place import forbid_overwriting, has_hooks, is_transformed
 
-# misfits that an error spells out before it only counts the rest
+# An error spells out this many misfits and only counts the others.
 MISFITS_SHOWN = 3
 
 
@@ -27,25 +29,32 @@ class StagedBackbone(BaseModule):
     A subclass builds the parts, states its ``KEY_MAP`` and reads its own arguments off a checkpoint
     (:meth:`arguments_of`). ``out_channels`` holds the widths of the chosen outputs.
 
+    >>> from lkdense import ConvNeXt
+    >>> backbone = ConvNeXt('pico', out_indices=(1, 3), frozen_stages=1)
+    >>> isinstance(backbone, StagedBackbone), backbone.out_channels
+    (True, (128, 512))
+    >>> [tuple(output.shape) for output in backbone(torch.randn(1, 3, 64, 64))]
+    [(1, 128, 8, 8), (1, 512, 2, 2)]
+
     Args:
-        stem: the layers before the first stage, to stride 4.
-        downsamples: three modules, each before one of the later stages.
+        stem: the layers before the first stage; they reduce the image to stride 4.
+        downsamples: three modules; each precedes one of the later stages.
         stages: four lists of blocks.
         dims: the width of each stage.
-        output_norm: makes the norm of an output from its width; None leaves the outputs as they are.
-        norm_outputs: whether to use it; a classifier has a norm of its own.
+        output_norm: builds the norm of an output from its width; None leaves the outputs as they are.
+        norm_outputs: whether to normalize the outputs; a classifier has a norm of its own.
         out_indices: the stages whose maps are returned, ascending.
         frozen_stages: -1 trains everything, 0 freezes the stem, k the stem and the first k stages.
         with_cp: recompute each block in the backward pass instead of keeping its activations.
-        deploy: built as :meth:`switch_to_deploy` leaves it, for merged weights.
+        deploy: build it merged, as :meth:`switch_to_deploy` leaves it, for merged weights.
         init_cfg: as in MMEngine; ``dict(type='Pretrained', checkpoint=...)`` takes official checkpoints.
 
     Raises:
-        ValueError: ``out_indices`` or ``frozen_stages`` out of range.
+        ValueError: ``out_indices`` or ``frozen_stages`` is out of range.
     """
 
     KEY_MAP: KeyMap = ()
-    # the only format for which a CPU has fast kernels
+    # Channels last is the only memory format for which CPUs have fast kernels.
     CHANNELS_LAST_ON_CPU = True
 
     def __init__(
@@ -67,50 +76,59 @@ class StagedBackbone(BaseModule):
             raise ValueError(f'out_indices must be an ascending choice of 0, 1, 2, 3, got {out_indices!r}')
         if frozen_stages not in range(-1, 5):
             raise ValueError(f'frozen_stages must be between -1 and 4, got {frozen_stages!r}')
+
         self.stem = stem
         self.downsamples = nn.ModuleList(downsamples)
         self.stages = nn.ModuleList(nn.Sequential(*blocks) for blocks in stages)
+
         self.output_norms = [f'norm{i}' for i in out_indices] if output_norm and norm_outputs else []
         for i, name in zip(out_indices, self.output_norms):
             self.add_module(name, output_norm(dims[i]))
+
         self.out_indices = tuple(out_indices)
         self.out_channels = tuple(dims[i] for i in out_indices)
         self.frozen_stages = frozen_stages
         self.with_cp = with_cp
         self.register_load_state_dict_pre_hook(_translate_checkpoint)
+
         if deploy:
             self.switch_to_deploy()
+
         self._freeze()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the maps of the chosen stages."""
-        # a hook may keep what it sees
+        # A hook may keep the maps that it is shown, so no layer may overwrite them then.
         watched = not torch.compiler.is_compiling() and has_hooks(self)
-        with nothing_overwritten() if watched else nullcontext():
+        with forbid_overwriting() if watched else nullcontext():
             return self._maps(x)
 
     def _maps(self, x: Tensor) -> tuple[Tensor, ...]:
-        outputs = []
-        if self.CHANNELS_LAST_ON_CPU and x.device.type == 'cpu' and not transformed():
-            # converted here once, it stays to the outputs
+        if self.CHANNELS_LAST_ON_CPU and x.device.type == 'cpu' and not is_transformed():
+            # All later maps inherit the format of the image, so this is the only conversion.
             x = x.contiguous(memory_format=torch.channels_last)
+
+        outputs = []
         for i, reduce in enumerate((self.stem, *self.downsamples)):
             x = reduce(x)
             for block in self.stages[i]:
                 x = _recomputed(block, x) if self.with_cp and self.training else block(x)
+
             if i in self.out_indices:
                 output = getattr(self, f'norm{i}')(x) if self.output_norms else x
-                # mmcv's RoIAlign takes the memory of a channels-last map for that of an ordinary one, without a word
+                # mmcv's RoIAlign silently reads a channels-last map as if it were contiguous.
                 outputs.append(output.contiguous())
+
             if i == self.out_indices[-1]:
                 break
+
         return tuple(outputs)
 
     def init_weights(self) -> None:
         """Initialise as ``init_cfg`` says; a checkpoint may hold tensors and plain values only.
 
         Raises:
-            CheckpointError: it holds other objects.
+            CheckpointError: the checkpoint holds other objects.
         """
         with tensors_only():
             super().init_weights()
@@ -122,7 +140,7 @@ class StagedBackbone(BaseModule):
         return self
 
     def switch_to_deploy(self) -> None:
-        """Merge, in place, parallel branches and batch norms into single convolutions; a second call does nothing.
+        """Merge parallel branches and batch norms into single convolutions, in place; a second call does nothing.
 
         The outputs in eval mode stay the same. A merged backbone is for inference and takes merged weights.
         """
@@ -134,7 +152,7 @@ class StagedBackbone(BaseModule):
 
         Args:
             param_name: the parameter's name in the whole model.
-            prefix: where this backbone sits in that model.
+            prefix: the backbone's place in that model.
         """
         part, *rest = param_name.removeprefix(prefix).split('.')
         if not param_name.startswith(prefix) or part not in ('stem', 'downsamples', 'stages'):
@@ -144,78 +162,103 @@ class StagedBackbone(BaseModule):
     def get_layer_depth(self, param_name: str, prefix: str = 'backbone.') -> tuple[int, int]:
         """Return the depth of a parameter for layer-wise learning-rate decay, and the number of depths.
 
-        The rule of ConvNeXt's authors: 0 for the stem, 1 and 2 for the first two stages, then one depth for each three
-        blocks of stage 3, one for stage 4, and the last for output norms and heads. A downsampling counts with the
-        blocks after it.
+        The rule is that of ConvNeXt's authors: 0 for the stem, 1 and 2 for the first two stages, then one depth for
+        each three blocks of stage 3, one for stage 4, and the last for output norms and heads. A downsampling layer
+        counts with the blocks after it.
 
         Args:
             param_name: the parameter's name in the whole model.
-            prefix: where this backbone sits in that model.
+            prefix: the backbone's place in that model.
         """
-        depths = 3 + -(-len(self.stages[2]) // 3) + 2
+        depths = 3 + math.ceil(len(self.stages[2]) / 3) + 2
         stage = self.get_stage(param_name, prefix)
         if stage is None:
             return depths - 1, depths
+
         part, *rest = param_name.removeprefix(prefix).split('.')
         if part == 'downsamples':
             stage = int(rest[0]) + 2
+
         if stage < 3:
             return stage, depths
         if stage == 4:
             return depths - 2, depths
-        return 3 + (int(rest[1]) // 3 if part == 'stages' else 0), depths
+
+        block = int(rest[1]) if part == 'stages' else 0
+        return 3 + block // 3, depths
 
     @classmethod
     @abstractmethod
     def arguments_of(cls, weights: Mapping[str, Tensor]) -> dict:
-        """Return the constructor's arguments that fit a checkpoint's weights, which go by our names.
+        """Return the constructor's arguments that fit a checkpoint.
+
+        Args:
+            weights: the checkpoint's entries, under our names.
 
         Raises:
-            KeyError: an entry that every checkpoint of this family has is not there.
+            KeyError: an entry is missing that every checkpoint of this family has.
         """
 
     def _freeze(self) -> None:
-        frozen = [self.stem, *self.downsamples[: max(self.frozen_stages - 1, 0)]] if self.frozen_stages >= 0 else []
-        frozen += self.stages[: max(self.frozen_stages, 0)]
+        frozen = []
+        if self.frozen_stages >= 0:
+            frozen.append(self.stem)
+        if self.frozen_stages >= 1:
+            frozen += [*self.stages[: self.frozen_stages], *self.downsamples[: self.frozen_stages - 1]]
+
         for module in frozen:
             module.eval()
             module.requires_grad_(False)
-        # nothing reads the stages behind the last output: distributed training would wait for their gradients in vain
+
+        # No output depends on the stages behind the last one: distributed training would wait for their gradients in
+        # vain.
         last = self.out_indices[-1]
         for module in (*self.downsamples[last:], *self.stages[last + 1 :]):
             module.requires_grad_(False)
 
 
 def stage_depths(weights: Mapping[str, Tensor]) -> tuple[int, ...]:
-    """Return the number of blocks in each stage of a checkpoint."""
-    blocks = {match.groups() for key in weights if (match := re.match(r'stages\.(\d)\.(\d+)\.', key))}
-    return tuple(sum(stage == str(i) for stage, _ in blocks) for i in range(4))
+    """Return the number of blocks in each stage of a checkpoint.
+
+    >>> stage_depths(dict.fromkeys(['stages.0.0.gamma', 'stages.2.0.gamma', 'stages.2.1.gamma']))
+    (1, 0, 2, 0)
+    """
+    blocks = [set() for _ in range(4)]
+    for key in weights:
+        match = re.match(r'stages\.([0-3])\.(\d+)\.', key)
+        if match:
+            blocks[int(match[1])].add(match[2])
+
+    return tuple(map(len, blocks))
 
 
 def first_layer(weights: Mapping[str, Tensor], *names: str, block: str = '0.0') -> str:
-    """Return which of ``names`` is that of a layer in a block of a checkpoint.
+    """Return the first of ``names`` that a block of a checkpoint has a weight for.
 
     Raises:
-        KeyError: none of them.
+        KeyError: the block has none of them.
     """
     for name in names:
         if f'stages.{block}.{name}.weight' in weights:
             return name
+
     raise KeyError(f'none of {", ".join(names)} in block {block}')
 
 
 def named_arch(arch: str | Mapping, archs: Mapping[str, Mapping]) -> Mapping:
-    """Return the sizes that ``arch`` names, or ``arch`` itself where it holds sizes.
+    """Return the sizes that ``arch`` names, or ``arch`` itself if it holds sizes.
 
     Raises:
-        ValueError: an unknown name, or sizes that are incomplete or not four of each.
+        ValueError: the name is unknown, or the sizes are incomplete or not four of each.
     """
     if isinstance(arch, str):
         if arch not in archs:
             raise ValueError(f'arch must be one of {", ".join(archs)} or dict(depths=..., dims=...), got {arch!r}')
         return archs[arch]
+
     if not isinstance(arch, Mapping) or any(len(arch.get(key, ())) != 4 for key in ('depths', 'dims')):
         raise ValueError(f'an arch without a name must be dict(depths=..., dims=...) with four of each, got {arch!r}')
+
     return arch
 
 
@@ -223,59 +266,71 @@ def four(name: str, values: Sequence) -> Sequence:
     """Return ``values`` if there is one for each stage.
 
     Raises:
-        ValueError: any other number of them.
+        ValueError: there are more or fewer.
     """
     if isinstance(values, (int, str)) or len(values) != 4:
         raise ValueError(f'{name} must have four entries, one for each stage, got {values!r}')
+
     return values
 
 
 def _translate_checkpoint(backbone: StagedBackbone, state_dict: dict, prefix: str, *_) -> None:
-    """Put the weights for ``backbone`` under its own names, in place, before they are loaded."""
+    """Rename the weights for ``backbone`` to its own names, in place, before they are loaded."""
     weights = backbone_weights(state_dict, prefix, backbone.KEY_MAP)
     for name, layer in backbone.named_modules():
-        # enlarged layers, see lkdense.enlarge
+        # An enlarged layer puts the smaller kernel of an older checkpoint into the middle of its own.
         if hasattr(layer, 'take_smaller_kernel'):
             layer.take_smaller_kernel(weights, f'{name}.')
+
     expected = backbone.state_dict()
-    if problems := misfits(weights, expected):
+    problems = misfits(weights, expected)
+    if problems:
         raise CheckpointError(_refusal(backbone, weights, problems))
-    for key in [key for key in state_dict if key.startswith(prefix)]:
-        del state_dict[key]
-    # what a checkpoint may lack keeps its value, so that strict loading finds everything
-    state_dict.update({prefix + key: weights.get(key, value) for key, value in expected.items()})
-    new = [name for name in backbone.output_norms if f'{name}.weight' not in weights]
-    note = f'; {", ".join(new)} are new and keep their initial values' if new else ''
+
+    for key in list(state_dict):
+        if key.startswith(prefix):
+            del state_dict[key]
+
+    # Entries that a checkpoint may lack keep their present values, so that strict loading misses none.
+    for key, value in expected.items():
+        state_dict[prefix + key] = weights.get(key, value)
+
+    new_norms = [name for name in backbone.output_norms if f'{name}.weight' not in weights]
+    note = f'; {", ".join(new_norms)} are new and keep their initial values' if new_norms else ''
     print_log(f'{type(backbone).__name__}: all weights found in the checkpoint{note}', 'current')
 
 
 def _refusal(backbone: StagedBackbone, weights: Mapping[str, Tensor], problems: Sequence[str]) -> str:
     name = type(backbone).__name__
-    lines = [f'this checkpoint does not fit this {name}:', *(f'  {line}' for line in problems[:MISFITS_SHOWN])]
-    if len(problems) > MISFITS_SHOWN:
-        lines.append(f'  and {len(problems) - MISFITS_SHOWN} more')
+    first = first_few(problems, MISFITS_SHOWN, '\n  ')
+
     try:
-        arguments = ', '.join(f'{key}={value!r}' for key, value in backbone.arguments_of(weights).items())
+        arguments = backbone.arguments_of(weights)
     except (KeyError, ValueError):
-        lines.append(f'It does not look like a checkpoint of {name} at all.')
+        advice = f'It does not look like a checkpoint of {name} at all.'
     else:
-        lines.append(f'What would fit it: backbone=dict(type={name!r}, {arguments})')
-    return '\n'.join(lines)
+        described = ', '.join(f'{key}={value!r}' for key, value in arguments.items())
+        advice = f'What would fit it: backbone=dict(type={name!r}, {described})'
+
+    return f'this checkpoint does not fit this {name}:\n  {first}\n{advice}'
 
 
 def _recomputed(block: nn.Module, x: Tensor) -> Tensor:
-    # without the context, the second forward pass would move the running statistics of batch norms once more
+    # Without the second context, the recomputation would update the running statistics of batch norms once more.
     return checkpoint(block, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _still_statistics(block)))
 
 
 @contextmanager
 def _still_statistics(module: nn.Module) -> Iterator[None]:
-    norms = [(m, m.momentum, m.num_batches_tracked.clone()) for m in module.modules() if isinstance(m, _BatchNorm)]
-    for norm, _, _ in norms:
+    """Keep the running statistics of all batch norms of ``module`` as they are."""
+    norms = [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
+    before = [(norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
+    for norm in norms:
         norm.momentum = 0.0
+
     try:
         yield
     finally:
-        for norm, momentum, batches in norms:
+        for norm, (momentum, batches) in zip(norms, before):
             norm.momentum = momentum
             norm.num_batches_tracked.copy_(batches)

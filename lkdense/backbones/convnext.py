@@ -32,7 +32,7 @@ ARCHS = {
 }
 MLP_RATIO = 4
 
-# the authors' names for what SLaK has as well
+# The authors' names for the parts that SLaK and UniRepLKNet share.
 SHARED_KEY_MAP = (
     (r'^downsample_layers\.0\.', r'stem.'),
     (r'^downsample_layers\.1\.', r'downsamples.0.'),
@@ -47,10 +47,10 @@ class ConvNeXtBlock(nn.Module):
     """A depthwise convolution, then an MLP on every pixel: ``[N, C, H, W]`` to the same shape.
 
     Args:
-        dim: C.
-        depthwise: mixes pixels, channel by channel.
-        drop_path_rate: probability of dropping the block.
-        layer_scale_init_value: start of the learned scale of the residual; 0 for no scale.
+        dim: the number of channels, C.
+        depthwise: the layer that mixes pixels, channel by channel.
+        drop_path_rate: the probability of dropping the block.
+        layer_scale_init_value: the initial value of the residual's learned scale; 0 for no scale.
     """
 
     def __init__(self, dim: int, depthwise: nn.Module, drop_path_rate: float, layer_scale_init_value: float):
@@ -59,7 +59,9 @@ class ConvNeXtBlock(nn.Module):
         self.norm = nn.LayerNorm(dim, eps=1e-6)
         hidden = MLP_RATIO * dim
         self.mlp = nn.Sequential(PointwiseLinear(dim, hidden), GELU(), PointwiseLinear(hidden, dim))
-        self.gamma = nn.Parameter(torch.full((dim,), float(layer_scale_init_value))) if layer_scale_init_value else None
+
+        scale = torch.full((dim,), float(layer_scale_init_value))
+        self.gamma = nn.Parameter(scale) if layer_scale_init_value else None
         self.drop_path = DropPath(drop_path_rate)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -67,18 +69,20 @@ class ConvNeXtBlock(nn.Module):
         residual = self.mlp(self.norm(self.depthwise(x).permute(0, 2, 3, 1)))
         if self.gamma is not None:
             residual = self.gamma * residual
+
         return x + self.drop_path(residual.permute(0, 3, 1, 2))
 
 
 class ConvNeXtLike(StagedBackbone):
-    """The frame of ConvNeXt around any depthwise layer; ``arguments_of`` and outputs as in :class:`StagedBackbone`.
+    """The frame of ConvNeXt around any depthwise layer: an image ``[N, 3, H, W]`` to normalized maps.
 
     Args:
-        depths: blocks in each stage.
-        dims: width of each stage.
+        depths: the number of blocks in each stage.
+        dims: the width of each stage.
         depthwise: four lists of the blocks' depthwise layers.
-        drop_path_rate: the last block's; it grows linearly from 0.
+        drop_path_rate: the rate of the last block; the rates grow linearly from 0.
         layer_scale_init_value: as in :class:`ConvNeXtBlock`.
+        **kwargs: arguments of :class:`StagedBackbone`.
     """
 
     def __init__(
@@ -95,11 +99,12 @@ class ConvNeXtLike(StagedBackbone):
             nn.Sequential(LayerNorm2d(before), nn.Conv2d(before, after, 2, stride=2))
             for before, after in pairwise(dims)
         ]
-        rates = drop_path_rates(drop_path_rate, depths)
-        stages = [
-            [ConvNeXtBlock(dim, layer, rate, layer_scale_init_value) for layer, rate in zip(layers, stage_rates)]
-            for dim, layers, stage_rates in zip(dims, depthwise, rates)
-        ]
+
+        stages = []
+        for dim, layers, rates in zip(dims, depthwise, drop_path_rates(drop_path_rate, depths)):
+            blocks = [ConvNeXtBlock(dim, layer, rate, layer_scale_init_value) for layer, rate in zip(layers, rates)]
+            stages.append(blocks)
+
         super().__init__(stem, downsamples, stages, dims, LayerNorm2d, **kwargs)
         self.apply(init_like_the_authors)
 
@@ -108,19 +113,24 @@ class ConvNeXtLike(StagedBackbone):
 class ConvNeXt(ConvNeXtLike):
     """ConvNeXt: an image ``[N, 3, H, W]`` to a tuple of normalized maps at strides 4, 8, 16 and 32.
 
+    >>> import torch
+    >>> backbone = ConvNeXt(arch='pico', kernel_sizes=(31, 29, 27, 13), small_kernel=5)
+    >>> [tuple(output.shape) for output in backbone(torch.randn(1, 3, 64, 64))]
+    [(1, 64, 16, 16), (1, 128, 8, 8), (1, 256, 4, 4), (1, 512, 2, 2)]
+
     Args:
         arch: a name of ``ARCHS`` or ``dict(depths=..., dims=...)``.
-        kernel_sizes: of each stage, odd, an int or (height, width).
-        small_kernel: size of a parallel kernel, each with a batch norm, as RepLKNet adds it; None for ConvNeXt's own
-            single convolution with a bias.
-        drop_path_rate: the last block's; it grows linearly from 0.
-        layer_scale_init_value: start of the learned scale of each residual; 0 for no scale. The authors use 1.0 for
-            dense prediction and 1e-6 for ImageNet.
+        kernel_sizes: the kernel of each stage: an odd number or (height, width).
+        small_kernel: the size of a parallel kernel; both then have a batch norm, as in RepLKNet. None for ConvNeXt's
+            own single convolution with a bias.
+        drop_path_rate: the rate of the last block; the rates grow linearly from 0.
+        layer_scale_init_value: the initial value of each residual's learned scale; 0 for no scale. The authors use
+            1.0 for dense prediction and 1e-6 for ImageNet.
         **kwargs: ``norm_outputs``, ``out_indices``, ``frozen_stages``, ``with_cp``, ``deploy`` and ``init_cfg`` of
             :class:`StagedBackbone`.
 
     Raises:
-        ValueError: an unknown arch or an even kernel size.
+        ValueError: the arch is unknown or a kernel size is even.
     """
 
     KEY_MAP = (*SHARED_KEY_MAP, (r'\.dwconv\.', r'.depthwise.'))
@@ -135,20 +145,27 @@ class ConvNeXt(ConvNeXtLike):
         **kwargs,
     ):
         sizes = named_arch(arch, ARCHS)
-        depthwise = [
-            [_depthwise(dim, kernel_size, small_kernel) for _ in range(depth)]
-            for depth, dim, kernel_size in zip(sizes['depths'], sizes['dims'], four('kernel_sizes', kernel_sizes))
-        ]
-        super().__init__(sizes['depths'], sizes['dims'], depthwise, drop_path_rate, layer_scale_init_value, **kwargs)
+        depths, dims = sizes['depths'], sizes['dims']
+
+        depthwise = []
+        for depth, dim, kernel_size in zip(depths, dims, four('kernel_sizes', kernel_sizes)):
+            depthwise.append([_depthwise(dim, kernel_size, small_kernel) for _ in range(depth)])
+
+        super().__init__(depths, dims, depthwise, drop_path_rate, layer_scale_init_value, **kwargs)
 
     @classmethod
     def arguments_of(cls, weights: Mapping[str, Tensor]) -> dict:
         """Return the arguments that fit ``weights``; see the base class."""
         sizes = dict(depths=stage_depths(weights), dims=stage_dims(weights))
         large = first_layer(weights, 'depthwise.large.conv', 'depthwise')
+        small = weights.get('stages.0.0.depthwise.small.conv.weight')
+
         arguments = dict(arch=arch_name(sizes, ARCHS), kernel_sizes=kernel_sizes_of(weights, large))
-        if 'stages.0.0.depthwise.small.conv.weight' in weights:
-            arguments['small_kernel'] = weights['stages.0.0.depthwise.small.conv.weight'].shape[-1]
+        if small is not None:
+            arguments['small_kernel'] = small.shape[-1]
+        if 'stages.0.0.gamma' not in weights:
+            arguments['layer_scale_init_value'] = 0
+
         return arguments
 
 
@@ -159,19 +176,33 @@ def stage_dims(weights: Mapping[str, Tensor]) -> tuple[int, ...]:
 
 def kernel_sizes_of(weights: Mapping[str, Tensor], *layers: str) -> tuple[KernelSize, ...]:
     """Return what the kernels of ``layers`` span together in each stage of a checkpoint."""
-    kernels = [[weights[f'stages.{i}.0.{layer}.weight'].shape[2:] for layer in layers] for i in range(4)]
-    spans = [tuple(map(max, zip(*stage))) for stage in kernels]
-    return tuple(height if height == width else (height, width) for height, width in spans)
+    sizes = []
+    for stage in range(4):
+        shapes = [weights[f'stages.{stage}.0.{layer}.weight'].shape for layer in layers]
+        height = max(shape[2] for shape in shapes)
+        width = max(shape[3] for shape in shapes)
+        sizes.append(height if height == width else (height, width))
+
+    return tuple(sizes)
 
 
 def arch_name(sizes: dict, archs: Mapping[str, Mapping]) -> str | dict:
-    """Return the name of an arch with these sizes, or the sizes where there is none."""
-    return next((name for name, arch in archs.items() if {**arch, **sizes} == arch), sizes)
+    """Return the name of the arch with these sizes, or the sizes if no arch has them.
+
+    >>> arch_name(dict(depths=(3, 3, 9, 3), dims=(96, 192, 384, 768)), ARCHS)
+    'tiny'
+    """
+    for name, arch in archs.items():
+        if {**arch, **sizes} == arch:
+            return name
+
+    return sizes
 
 
 def _depthwise(dim: int, kernel_size: KernelSize, small_kernel: int | None) -> nn.Module:
     if small_kernel is None:
         return DepthwiseConv2d(dim, kernel_size)
+
     return SquareLargeKernel(dim, kernel_size, small_kernel)
 
 

@@ -33,11 +33,11 @@ class LargeKernelBlock(nn.Module):
     """Mixes pixels: norm, pointwise, large depthwise and pointwise convolution; ``[N, C, H, W]`` to the same shape.
 
     Args:
-        dim: C.
-        hidden: width of the depthwise convolution.
-        kernel_size: odd, an int or (height, width).
-        small_kernel: size of the parallel kernel, or None.
-        drop_path_rate: probability of dropping the block.
+        dim: the number of channels, C.
+        hidden: the width of the depthwise convolution.
+        kernel_size: an odd number or (height, width).
+        small_kernel: the size of the parallel kernel, or None.
+        drop_path_rate: the probability of dropping the block.
     """
 
     def __init__(self, dim: int, hidden: int, kernel_size: KernelSize, small_kernel: int | None, drop_path_rate: float):
@@ -60,9 +60,9 @@ class ConvFFN(nn.Module):
     """Mixes channels: norm and two pointwise convolutions; ``[N, C, H, W]`` to the same shape.
 
     Args:
-        dim: C.
-        hidden: width between the convolutions.
-        drop_path_rate: probability of dropping the block.
+        dim: the number of channels, C.
+        hidden: the width between the convolutions.
+        drop_path_rate: the probability of dropping the block.
     """
 
     def __init__(self, dim: int, hidden: int, drop_path_rate: float):
@@ -82,18 +82,27 @@ class ConvFFN(nn.Module):
 class RepLKNet(StagedBackbone):
     """RepLKNet: an image ``[N, 3, H, W]`` to a tuple of maps at strides 4, 8, 16 and 32.
 
+    >>> import torch
+    >>> backbone = RepLKNet(arch='pico').eval()
+    >>> image = torch.randn(1, 3, 64, 64)
+    >>> before = backbone(image)
+    >>> [tuple(output.shape) for output in before]
+    [(1, 64, 16, 16), (1, 128, 8, 8), (1, 256, 4, 4), (1, 512, 2, 2)]
+    >>> backbone.switch_to_deploy()
+    >>> torch.testing.assert_close(backbone(image), before, rtol=0, atol=1e-4)
+
     Args:
         arch: a name of ``ARCHS`` or ``dict(depths=..., dims=...)``, which takes the kernels of 31b.
-        kernel_sizes: of each stage, odd, an int or (height, width); None for the arch's own.
-        small_kernel: size of the parallel kernel, None for none, ``'arch'`` for the arch's own.
-        dw_ratio: width of the depthwise convolution over that of the stage; None for the arch's own.
-        ffn_ratio: hidden width of the channel mixing over that of the stage.
+        kernel_sizes: the kernel of each stage: an odd number or (height, width); None for the arch's own.
+        small_kernel: the size of the parallel kernel; None for none, ``'arch'`` for the arch's own.
+        dw_ratio: the width of the depthwise convolution over that of the stage; None for the arch's own.
+        ffn_ratio: the hidden width of the channel mixing over that of the stage.
         norm_outputs: batch-normalize each output, as the authors do for XL only.
-        drop_path_rate: the last block's; it grows linearly from 0.
+        drop_path_rate: the rate of the last block; the rates grow linearly from 0.
         **kwargs: ``out_indices``, ``frozen_stages``, ``with_cp``, ``deploy``, ``init_cfg`` of :class:`StagedBackbone`.
 
     Raises:
-        ValueError: an unknown arch, an even kernel size, or a small kernel that is not smaller.
+        ValueError: the arch is unknown, a kernel size is even, or the small kernel is not smaller.
     """
 
     KEY_MAP = (
@@ -107,7 +116,7 @@ class RepLKNet(StagedBackbone):
         (r'\.pw1\.', r'.expand.'),
         (r'\.pw2\.', r'.project.'),
         (r'\.bn\.', r'.norm.'),
-        # between two convolutions with norms stands an activation, which the authors keep inside the first of them
+        # The authors keep the activation between two convolutions inside the first; ours makes a pair of them.
         (r'^(stem|downsamples\.\d)\.(\d)\.(conv|norm)\.', r'\1.\2.0.\3.'),
     )
 
@@ -127,17 +136,15 @@ class RepLKNet(StagedBackbone):
         kernel_sizes = four('kernel_sizes', kernel_sizes or sizes['kernel_sizes'])
         small_kernel = sizes['small_kernel'] if small_kernel == 'arch' else small_kernel
         dw_ratio = dw_ratio or sizes['dw_ratio']
-        stages = [
-            [
-                block
-                for rate in rates
-                for block in (
-                    LargeKernelBlock(dim, int(dim * dw_ratio), kernel_size, small_kernel, rate),
-                    ConvFFN(dim, int(dim * ffn_ratio), rate),
-                )
-            ]
-            for dim, kernel_size, rates in zip(dims, kernel_sizes, drop_path_rates(drop_path_rate, depths))
-        ]
+
+        stages = []
+        for dim, kernel_size, rates in zip(dims, kernel_sizes, drop_path_rates(drop_path_rate, depths)):
+            blocks = []
+            for rate in rates:
+                blocks.append(LargeKernelBlock(dim, int(dim * dw_ratio), kernel_size, small_kernel, rate))
+                blocks.append(ConvFFN(dim, int(dim * ffn_ratio), rate))
+            stages.append(blocks)
+
         downsamples = [
             nn.Sequential(_pointwise(before, after), _depthwise(after, stride=2)) for before, after in pairwise(dims)
         ]
@@ -147,18 +154,26 @@ class RepLKNet(StagedBackbone):
     def arguments_of(cls, weights: Mapping[str, Tensor]) -> dict:
         """Return the arguments that fit ``weights``; see the base class."""
         layer = first_layer(weights, 'depthwise.large.conv', 'depthwise')
-        expand = 'expand.conv' if layer.endswith('conv') else 'expand'
+        merged = layer == 'depthwise'
+        expand = 'expand' if merged else 'expand.conv'
         small = weights.get('stages.0.0.depthwise.small.conv.weight')
+
         dims = tuple(weights[f'stages.{i}.0.norm.weight'].shape[0] for i in range(4))
+        # A stage holds two blocks of ours for each of the authors'.
+        depths = tuple(blocks // 2 for blocks in stage_depths(weights))
+
         arguments = dict(
-            arch=arch_name(dict(depths=tuple(n // 2 for n in stage_depths(weights)), dims=dims), ARCHS),
+            arch=arch_name(dict(depths=depths, dims=dims), ARCHS),
             kernel_sizes=kernel_sizes_of(weights, layer),
             small_kernel=None if small is None else small.shape[-1],
             dw_ratio=weights[f'stages.0.0.{layer}.weight'].shape[0] / dims[0],
             ffn_ratio=weights[f'stages.0.1.{expand}.weight'].shape[0] / dims[0],
             norm_outputs='norm0.weight' in weights,
         )
-        return arguments if layer.endswith('conv') else dict(arguments, deploy=True)
+        if merged:
+            arguments['deploy'] = True
+
+        return arguments
 
 
 def _stem(dim: int) -> nn.Sequential:

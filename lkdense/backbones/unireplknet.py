@@ -1,4 +1,7 @@
-"""UniRepLKNet. "A Universal Perception Large-Kernel ConvNet for Audio, Video, Point Cloud, ...", CVPR 2024.
+"""UniRepLKNet, CVPR 2024.
+
+"UniRepLKNet: A Universal Perception Large-Kernel ConvNet for Audio, Video, Point Cloud, Time-Series and Image
+Recognition"
 
 Paper: https://arxiv.org/abs/2311.15599    Authors' code: https://github.com/AILab-CVC/UniRepLKNet
 """
@@ -16,9 +19,9 @@ from ..layers import (
     DepthwiseConv2d,
     DilatedLargeKernel,
     DropPath,
+    GRNProjection,
     LayerNorm2d,
     PointwiseLinear,
-    ResponseProjection,
     SqueezeExcitation,
     drop_path_rates,
 )
@@ -37,11 +40,11 @@ ARCHS = {
     'xl': dict(depths=(3, 3, 27, 3), dims=(256, 512, 1024, 2048)),
 }
 SMALL, LARGE = 3, 13
-# blocks of the third stage: the first of so many has the large kernel
+# Blocks of the third stage: the first of every so many has the large kernel.
 LARGE_EVERY = {6: 1, 8: 1, 18: 2, 27: 3}
 MLP_RATIO = 4
 SQUEEZE = 4
-# the parts of a block that hold one convolution once they are merged
+# A merged layer is a single convolution, so the names of its branches go.
 MERGED_KEY_MAP = ((r'\.depthwise\.conv\.large\.conv\.', r'.depthwise.'), (r'\.depthwise\.conv\.', r'.depthwise.'))
 
 
@@ -49,22 +52,22 @@ class UniRepLKNetBlock(nn.Module):
     """Mixes pixels, weighs channels, then an MLP on every pixel: ``[N, C, H, W]`` to the same shape.
 
     Args:
-        dim: C.
-        kernel_size: of the depthwise convolution; from 5 on with dilated kernels beside it.
-        drop_path_rate: probability of dropping the block.
-        layer_scale_init_value: start of the learned scale of the residual.
+        dim: the number of channels, C.
+        kernel_size: the size of the depthwise kernel; from 5 on it has dilated kernels beside it.
+        drop_path_rate: the probability of dropping the block.
+        layer_scale_init_value: the initial value of the residual's learned scale.
     """
 
     def __init__(self, dim: int, kernel_size: int, drop_path_rate: float, layer_scale_init_value: float):
         super().__init__()
         large = kernel_size > SMALL
-        self.depthwise = ConvNorm(
-            DilatedLargeKernel(dim, kernel_size) if large else DepthwiseConv2d(dim, kernel_size, bias=False)
-        )
+        conv = DilatedLargeKernel(dim, kernel_size) if large else DepthwiseConv2d(dim, kernel_size, bias=False)
+
+        self.depthwise = ConvNorm(conv)
         self.se = SqueezeExcitation(dim, dim // SQUEEZE)
         self.expand = PointwiseLinear(dim, MLP_RATIO * dim)
         self.act = GELU()
-        self.project = ResponseProjection(MLP_RATIO * dim, dim)
+        self.project = GRNProjection(MLP_RATIO * dim, dim)
         self.gamma = nn.Parameter(torch.full((dim,), float(layer_scale_init_value)))
         self.drop_path = DropPath(drop_path_rate)
 
@@ -79,17 +82,23 @@ class UniRepLKNetBlock(nn.Module):
 class UniRepLKNet(StagedBackbone):
     """UniRepLKNet: an image ``[N, 3, H, W]`` to a tuple of normalized maps at strides 4, 8, 16 and 32.
 
+    >>> import torch
+    >>> backbone = UniRepLKNet(arch='a')
+    >>> [tuple(output.shape) for output in backbone(torch.randn(1, 3, 64, 64))]
+    [(1, 40, 16, 16), (1, 80, 8, 8), (1, 160, 4, 4), (1, 320, 2, 2)]
+
     Args:
         arch: a name of ``ARCHS`` or ``dict(depths=..., dims=...)``.
-        kernel_sizes: of each block, four lists; 3 or less, or a key of :data:`lkdense.layers.large_kernel.DILATED`.
-            None for the authors': 3 in the first stage, 13 in the second and fourth, both in turn in the third.
-        drop_path_rate: the last block's; it grows linearly from 0.
-        layer_scale_init_value: start of the learned scale of each residual.
+        kernel_sizes: the kernel of each block, in four lists: 3 or less, or a key of
+            :data:`lkdense.layers.large_kernel.DILATED`. None for the authors' sizes: 3 in the first stage, 13 in the
+            second and fourth, both in turn in the third.
+        drop_path_rate: the rate of the last block; the rates grow linearly from 0.
+        layer_scale_init_value: the initial value of each residual's learned scale.
         **kwargs: ``norm_outputs``, ``out_indices``, ``frozen_stages``, ``with_cp``, ``deploy`` and ``init_cfg`` of
             :class:`StagedBackbone`.
 
     Raises:
-        ValueError: an unknown arch, or kernel sizes that are not one for each block or not known.
+        ValueError: the arch or a kernel size is unknown, or there is not one kernel size for each block.
     """
 
     KEY_MAP = (
@@ -119,17 +128,19 @@ class UniRepLKNet(StagedBackbone):
         kernel_sizes = four('kernel_sizes', kernel_sizes or default_kernel_sizes(depths))
         if any(isinstance(stage, int) or len(stage) != depth for stage, depth in zip(kernel_sizes, depths)):
             raise ValueError(f'kernel_sizes must be one for each block of {tuple(depths)}, got {kernel_sizes!r}')
-        stages = [
-            [UniRepLKNetBlock(dim, size, rate, layer_scale_init_value) for size, rate in zip(stage, rates)]
-            for dim, stage, rates in zip(dims, kernel_sizes, drop_path_rates(drop_path_rate, depths))
-        ]
+
+        stages = []
+        for dim, stage, rates in zip(dims, kernel_sizes, drop_path_rates(drop_path_rate, depths)):
+            blocks = [UniRepLKNetBlock(dim, size, rate, layer_scale_init_value) for size, rate in zip(stage, rates)]
+            stages.append(blocks)
+
         stem = nn.Sequential(*_halve(3, dims[0] // 2), GELU(), *_halve(dims[0] // 2, dims[0]))
         downsamples = [nn.Sequential(*_halve(before, after)) for before, after in pairwise(dims)]
         super().__init__(stem, downsamples, stages, dims, LayerNorm2d, **kwargs)
         self.apply(init_like_the_authors)
 
     def switch_to_deploy(self) -> None:
-        """Merge the branches, as in the base class; the shift of the response norm goes into the projection."""
+        """Merge the branches as in the base class, and the shift of the response norm into the projection."""
         super().switch_to_deploy()
         self.KEY_MAP = (*type(self).KEY_MAP, *MERGED_KEY_MAP)
 
@@ -138,25 +149,30 @@ class UniRepLKNet(StagedBackbone):
         """Return the arguments that fit ``weights``; see the base class."""
         depths = stage_depths(weights)
         dims = tuple(weights[f'stages.{i}.0.gamma'].shape[0] for i in range(4))
-        # the name in a merged model, in one with branches, and of a merged checkpoint under the map for branches
+        # The depthwise kernel is here in a merged model, in one with branches, and, under the map for branches, in a
+        # checkpoint that the authors merged.
         places = ('depthwise', 'depthwise.conv', 'depthwise.conv.large.conv')
 
-        def kernel_size(block: str) -> int:
-            return weights[f'stages.{block}.{first_layer(weights, *places, block=block)}.weight'].shape[-1]
+        kernel_sizes = []
+        for stage, depth in enumerate(depths):
+            blocks = [f'{stage}.{index}' for index in range(depth)]
+            layers = [f'stages.{block}.{first_layer(weights, *places, block=block)}' for block in blocks]
+            kernel_sizes.append(tuple(weights[f'{layer}.weight'].shape[-1] for layer in layers))
 
-        kernels = tuple(tuple(kernel_size(f'{i}.{j}') for j in range(depth)) for i, depth in enumerate(depths))
         arguments = dict(arch=arch_name(dict(depths=depths, dims=dims), ARCHS))
-        if kernels != default_kernel_sizes(depths):
-            arguments['kernel_sizes'] = kernels
+        if tuple(kernel_sizes) != default_kernel_sizes(depths):
+            arguments['kernel_sizes'] = tuple(kernel_sizes)
         if 'stages.0.0.project.beta' not in weights:
             arguments['deploy'] = True
+
         return arguments
 
 
 def default_kernel_sizes(depths: Sequence[int]) -> tuple[tuple[int, ...], ...]:
     """Return the authors' kernel size of each block."""
     every = LARGE_EVERY.get(depths[2], 1)
-    third = tuple(LARGE if i % every == 0 else SMALL for i in range(depths[2]))
+    third = tuple(LARGE if index % every == 0 else SMALL for index in range(depths[2]))
+
     return (SMALL,) * depths[0], (LARGE,) * depths[1], third, (LARGE,) * depths[3]
 
 

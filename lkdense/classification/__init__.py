@@ -1,4 +1,4 @@
-"""Pretraining as an image classifier, for which mmengine is enough."""
+"""Pretraining as an image classifier; it needs mmengine alone."""
 
 from .accuracy import Accuracy
 from .classifier import ImageClassifier

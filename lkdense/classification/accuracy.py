@@ -6,11 +6,17 @@ from mmengine.evaluator import BaseMetric
 
 
 class Accuracy(BaseMetric):
-    """The share of images, in percent, whose class is among the k of the highest scores.
+    """The share of images, in percent, whose class is among the k highest scores.
+
+    >>> import torch
+    >>> metric = Accuracy(topk=(1, 2))
+    >>> metric.process({}, [dict(scores=torch.tensor([0.1, 0.7, 0.2]), label=2)])
+    >>> metric.evaluate(1)
+    {'accuracy/top1': 0.0, 'accuracy/top2': 100.0}
 
     Args:
-        topk: values of k; one that exceeds the number of classes is 100.
-        **kwargs: of :class:`mmengine.evaluator.BaseMetric`.
+        topk: the values of k; the accuracy is 100 where k exceeds the number of classes.
+        **kwargs: arguments of :class:`mmengine.evaluator.BaseMetric`.
     """
 
     default_prefix = 'accuracy'
@@ -27,4 +33,9 @@ class Accuracy(BaseMetric):
 
     def compute_metrics(self, results: list[int]) -> dict[str, float]:
         """Return ``{'top1': percent, ...}``."""
-        return {f'top{k}': 100 * sum(rank < k for rank in results) / max(len(results), 1) for k in self.topk}
+        metrics = {}
+        for k in self.topk:
+            correct = sum(rank < k for rank in results)
+            metrics[f'top{k}'] = 100 * correct / max(len(results), 1)
+
+        return metrics

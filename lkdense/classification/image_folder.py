@@ -5,20 +5,29 @@ from pathlib import Path
 
 from mmengine.dataset import BaseDataset
 
-# Files with other endings are no images, wherever lkdense looks for images in a folder.
+# All of lkdense counts the files in a folder with these suffixes as images.
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 
 
 class ImageFolder(BaseDataset):
     """``data_root/CLASS/**/IMAGE``; the classes are numbered in the order of their names.
 
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     for name in ('cat', 'dog'):
+    ...         Path(folder, name).mkdir()
+    ...         Path(folder, name, '1.jpg').touch()
+    ...     dataset = ImageFolder(folder)
+    >>> len(dataset), dataset.metainfo['classes'], dataset.get_data_info(1)['label']
+    (2, ['cat', 'dog'], 1)
+
     Args:
-        data_root: the folder of the folders, such as ``data/imagenet/train``.
+        data_root: the folder that holds the classes' folders, such as ``data/imagenet/train``.
         pipeline: transforms of ``dict(img_path=..., label=...)``.
-        **kwargs: of :class:`mmengine.dataset.BaseDataset`.
+        **kwargs: arguments of :class:`mmengine.dataset.BaseDataset`.
 
     Raises:
-        ValueError: no such folder, or no image in it.
+        ValueError: there is no such folder, or no image in it.
     """
 
     def __init__(self, data_root: str, pipeline: Sequence[dict] = (), **kwargs):
@@ -28,15 +37,16 @@ class ImageFolder(BaseDataset):
         """Return path and label of every image."""
         root = Path(self.data_root)
         classes = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-        images = [
-            dict(img_path=str(path), label=label)
-            for label, name in enumerate(classes)
-            for path in sorted((root / name).rglob('*'))
-            if path.suffix.lower() in IMAGE_SUFFIXES
-        ]
+
+        images = []
+        for label, name in enumerate(classes):
+            for path in sorted((root / name).rglob('*')):
+                if path.suffix.lower() in IMAGE_SUFFIXES:
+                    images.append(dict(img_path=str(path), label=label))
+
         if not images:
-            raise ValueError(
-                f'expected images ({", ".join(IMAGE_SUFFIXES)}) in folders of classes in {root}, found none'
-            )
+            suffixes = ', '.join(IMAGE_SUFFIXES)
+            raise ValueError(f'expected images ({suffixes}) in folders of classes in {root}, found none')
+
         self._metainfo['classes'] = classes
         return images

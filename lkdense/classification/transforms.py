@@ -1,29 +1,37 @@
 """Transforms of a dict with ``img``, a PIL image in RGB until :class:`Normalize` makes it a tensor ``[3, H, W]``.
 
-They follow the augmentation of the ImageNet recipes of ConvNeXt, SLaK and RepLKNet. Random numbers are numpy's, which
-mmengine seeds in every worker.
+They follow the augmentation in the ImageNet recipes of ConvNeXt, SLaK and RepLKNet. They draw from numpy's generator,
+which mmengine seeds in every worker.
 
 "RandAugment: Practical automated data augmentation with a reduced search space", https://arxiv.org/abs/1909.13719
 "Random Erasing Data Augmentation", https://arxiv.org/abs/1708.04896
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from PIL import Image, ImageEnhance, ImageOps
 
 BICUBIC = Image.Resampling.BICUBIC
-# the mean of ImageNet, in place of what lies outside of an image that was turned or shifted
+# The mean of ImageNet fills the area that turning or shifting an image uncovers.
 GREY = (124, 116, 104)
-# of its pixels, in RGB, in units of 0 to 255
+# Mean and standard deviation of ImageNet's pixels, in RGB: 0 to 255
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 MAGNITUDES = 10
 
 
 class LoadImage:
-    """Read the image at ``img_path`` in RGB."""
+    """Read the image at ``img_path`` in RGB.
+
+    >>> from tempfile import NamedTemporaryFile
+    >>> with NamedTemporaryFile(suffix='.png') as file:
+    ...     Image.new('L', (4, 3), color=7).save(file)
+    ...     image = LoadImage()(dict(img_path=file.name))['img']
+    >>> image.size, image.getpixel((0, 0))
+    ((4, 3), (7, 7, 7))
+    """
 
     def __call__(self, results: dict) -> dict:
         """Add ``img``."""
@@ -33,12 +41,15 @@ class LoadImage:
 
 
 class RandomResizedCrop:
-    """Cut out a part of random area and aspect and resize it to a square.
+    """Crop a part of random area and aspect and resize it to a square.
+
+    >>> RandomResizedCrop(32)(dict(img=Image.new('RGB', (80, 60))))['img'].size
+    (32, 32)
 
     Args:
-        size: side of the square in pixels.
-        scale: range of the share of the area.
-        ratio: range of width over height.
+        size: the side of the square in pixels.
+        scale: the range of the part's share of the area.
+        ratio: the range of width over height.
     """
 
     def __init__(self, size: int, scale: Sequence[float] = (0.08, 1.0), ratio: Sequence[float] = (3 / 4, 4 / 3)):
@@ -55,18 +66,27 @@ class RandomResizedCrop:
             area = width * height * np.random.uniform(*self.scale)
             ratio = math.exp(np.random.uniform(*np.log(self.ratio)))
             w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+
             if 0 < w <= width and 0 < h <= height:
                 left, top = np.random.randint(width - w + 1), np.random.randint(height - h + 1)
                 return left, top, left + w, top + h
-        # the largest part in the middle whose aspect is allowed
+
+        # Nothing fits the image: take the largest part in the middle whose aspect is allowed.
         ratio = min(max(width / height, self.ratio[0]), self.ratio[1])
         w, h = min(width, round(height * ratio)), min(height, round(width / ratio))
         left, top = (width - w) // 2, (height - h) // 2
+
         return left, top, left + w, top + h
 
 
 class RandomFlip:
-    """Mirror left and right, with a probability."""
+    """Mirror left and right, with a probability.
+
+    >>> image = Image.new('RGB', (2, 1))
+    >>> image.putpixel((0, 0), (255, 0, 0))
+    >>> RandomFlip(prob=1.0)(dict(img=image))['img'].getpixel((1, 0))
+    (255, 0, 0)
+    """
 
     def __init__(self, prob: float = 0.5):
         self.prob = prob
@@ -79,7 +99,11 @@ class RandomFlip:
 
 
 class ResizeEdge:
-    """Resize so that the shorter side has ``size`` pixels."""
+    """Resize so that the shorter side has ``size`` pixels.
+
+    >>> ResizeEdge(30)(dict(img=Image.new('RGB', (80, 60))))['img'].size
+    (40, 30)
+    """
 
     def __init__(self, size: int):
         self.size = size
@@ -93,7 +117,11 @@ class ResizeEdge:
 
 
 class CenterCrop:
-    """Cut out the square of ``size`` pixels in the middle; a smaller image is enlarged to it first."""
+    """Crop the square of ``size`` pixels in the middle; a smaller image is enlarged first.
+
+    >>> CenterCrop(20)(dict(img=Image.new('RGB', (80, 60))))['img'].size
+    (20, 20)
+    """
 
     def __init__(self, size: int):
         self.size = size
@@ -102,19 +130,25 @@ class CenterCrop:
         """Change ``img``."""
         if min(results['img'].size) < self.size:
             results = ResizeEdge(self.size)(results)
-        left, top = ((side - self.size) // 2 for side in results['img'].size)
+
+        width, height = results['img'].size
+        left, top = (width - self.size) // 2, (height - self.size) // 2
         results['img'] = results['img'].crop((left, top, left + self.size, top + self.size))
+
         return results
 
 
 class RandAugment:
     """Apply operations drawn at random, with strengths around one magnitude: those of timm's ``rand-m9-mstd0.5-inc1``.
 
+    >>> RandAugment()(dict(img=Image.new('RGB', (64, 48))))['img'].size
+    (64, 48)
+
     Args:
-        count: operations an image.
-        magnitude: mean strength, 0 to 10.
-        deviation: standard deviation of the strength.
-        prob: of each operation to be applied.
+        count: the number of operations for each image.
+        magnitude: the mean strength, 0 to 10.
+        deviation: the standard deviation of the strength.
+        prob: the probability that a drawn operation is applied.
     """
 
     def __init__(self, count: int = 2, magnitude: float = 9, deviation: float = 0.5, prob: float = 0.5):
@@ -127,11 +161,17 @@ class RandAugment:
                 strength = np.random.normal(self.magnitude, self.deviation)
                 strength = min(max(strength, 0.0), MAGNITUDES) / MAGNITUDES
                 results['img'] = OPERATIONS[index](results['img'], strength)
+
         return results
 
 
 class Normalize:
-    """Make ``inputs`` of ``img``: a float tensor ``[3, H, W]``, with mean and std in units of 0 to 255."""
+    """Turn ``img`` into ``inputs``, a normalized float tensor ``[3, H, W]``; mean and std are in units of 0 to 255.
+
+    >>> results = Normalize()(dict(img=Image.new('RGB', (64, 48)), label=3))
+    >>> results['inputs'].shape, results['label']
+    (torch.Size([3, 48, 64]), 3)
+    """
 
     def __init__(self, mean: Sequence[float] = MEAN, std: Sequence[float] = STD):
         self.mean, self.std = torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1)
@@ -145,10 +185,14 @@ class Normalize:
 class RandomErasing:
     """Replace a rectangle of ``inputs`` by noise, with a probability.
 
+    >>> erased = RandomErasing(prob=1.0)(dict(inputs=torch.zeros(3, 64, 64)))['inputs']
+    >>> bool(erased.any()), erased.shape
+    (True, torch.Size([3, 64, 64]))
+
     Args:
         prob: the probability.
-        area: range of its share of the image.
-        ratio: range of height over width.
+        area: the range of the rectangle's share of the image.
+        ratio: the range of height over width.
     """
 
     def __init__(
@@ -160,17 +204,20 @@ class RandomErasing:
         """Change ``inputs``."""
         if np.random.rand() >= self.prob:
             return results
+
         pixels = results['inputs']
         _, height, width = pixels.shape
         for _ in range(10):
             size = height * width * np.random.uniform(*self.area)
             ratio = math.exp(np.random.uniform(*np.log(self.ratio)))
             h, w = round(math.sqrt(size * ratio)), round(math.sqrt(size / ratio))
+
             if h < height and w < width:
                 top, left = np.random.randint(height - h + 1), np.random.randint(width - w + 1)
                 noise = np.random.standard_normal((3, h, w)).astype(np.float32)
                 pixels[:, top : top + h, left : left + w] = torch.from_numpy(noise)
                 break
+
         return results
 
 
@@ -182,17 +229,18 @@ def _affine(image: Image.Image, matrix: Sequence[float]) -> Image.Image:
     return image.transform(image.size, Image.Transform.AFFINE, matrix, BICUBIC, fillcolor=GREY)
 
 
-def _enhanced(kind: type) -> object:
+def _enhanced(kind: type) -> Callable[[Image.Image, float], Image.Image]:
     return lambda image, strength: kind(image).enhance(1 + _signed(0.9 * strength))
 
 
 def _shift(image: Image.Image, strength: float, axis: int) -> Image.Image:
-    by = [0.0, 0.0]
-    by[axis] = _signed(0.45 * strength) * image.size[axis]
-    return _affine(image, (1, 0, by[0], 0, 1, by[1]))
+    pixels = _signed(0.45 * strength) * image.size[axis]
+    x, y = (pixels, 0.0) if axis == 0 else (0.0, pixels)
+
+    return _affine(image, (1, 0, x, 0, 1, y))
 
 
-# (image, strength between 0 and 1) -> image; all grow with the strength
+# Each maps an image and a strength between 0 and 1 to an image; the effect grows with the strength.
 OPERATIONS = (
     lambda image, strength: ImageOps.autocontrast(image),
     lambda image, strength: ImageOps.equalize(image),

@@ -1,9 +1,9 @@
-"""Write the authors' checkpoint under lkdense's names, and say what it is.
+"""Convert the authors' checkpoint to lkdense's names, and print what it is.
 
 Example: lkdense convert SLaK_tiny_checkpoint.pth slak_t.pth
          lkdense convert upernet_31B1K_ade.pth replknet.safetensors
-Family, arch and kernels are told from the entries alone. Also takes the checkpoint of a whole segmentor or detector of
-mmsegmentation 0.x or mmdetection 2.x. Nothing is written unless every entry is explained.
+Family, arch and kernels are recognised from the entries alone. The checkpoint may also be that of a whole segmentor or
+detector of mmsegmentation 0.x or mmdetection 2.x. Nothing is written unless every entry is explained.
 """
 
 import argparse
@@ -25,22 +25,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     if args.trust_checkpoint:
         trust_checkpoints()
+
     checkpoint = read(args.source)
     try:
-        found = recognise(checkpoint)
+        recognised = recognise(checkpoint)
     except ValueError as error:
         raise UserError(f'{args.source} is {error}; nothing was written') from None
-    print(summary(found))
-    if args.target.suffix == SAFETENSORS:
-        write(found.weights, args.target)
-    else:
-        write(dict(meta=meta(checkpoint, args.source), state_dict=found.weights), args.target)
+
+    print(summary(recognised))
+    converted = recognised.weights
+    if args.target.suffix != SAFETENSORS:
+        converted = dict(meta=meta_of(checkpoint, args.source), state_dict=converted)
+
+    write(converted, args.target)
     print(f'{args.target} written')
 
 
-def meta(checkpoint: dict, source: Path) -> dict:
+def meta_of(checkpoint: dict, source: Path) -> dict:
     """Return what today's mmsegmentation and mmdetection read beside the weights: names and colours of classes."""
-    before = checkpoint.get('meta') or {}
-    classes = {key.lower(): before[key] for key in ('CLASSES', 'PALETTE') if before.get(key)}
-    dataset = before.get('dataset_meta') or classes
-    return dict(lkdense_version=__version__, source=source.name, **dict(dataset_meta=dataset) if dataset else {})
+    old = checkpoint.get('meta') or {}
+    classes = {key.lower(): old[key] for key in ('CLASSES', 'PALETTE') if old.get(key)}
+
+    meta = dict(lkdense_version=__version__, source=source.name)
+    if old.get('dataset_meta') or classes:
+        meta['dataset_meta'] = old.get('dataset_meta') or classes
+
+    return meta

@@ -1,5 +1,6 @@
-"""A local page on which models say what they see in an image: `lkdense serve`.
+"""A local page that shows what models predict for an image and where they look: `lkdense serve`.
 
-``images`` decodes what comes in, ``subject`` asks a model, ``session`` keeps both, ``app`` answers the browser, and
-``static/`` is the page: HTML, CSS and JavaScript as they are written, without a build and nothing from elsewhere.
+``images`` decodes what comes in, ``served_model`` asks a model, ``session`` keeps images and predictions, ``app``
+answers the browser, and ``static/`` is the page: plain HTML, CSS and JavaScript, without a build step and without
+anything from another host.
 """

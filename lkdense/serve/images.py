@@ -2,25 +2,16 @@
 
 import io
 import struct
-from pathlib import Path
 
 from PIL import Image, ImageOps
 
-# those of Pillow's formats that people keep photographs in; each one less is a decoder that nobody can attack
-FORMATS = {
-    'JPEG': ('.jpg', '.jpeg'),
-    'PNG': ('.png',),
-    'WEBP': ('.webp',),
-    'TIFF': ('.tif', '.tiff'),
-    'BMP': ('.bmp',),
-    'GIF': ('.gif',),
-}
-SUFFIXES = {suffix for suffixes in FORMATS.values() for suffix in suffixes}
+# The formats of Pillow that people keep photographs in. Each one less is a decoder that nobody can attack.
+FORMATS = ('JPEG', 'PNG', 'WEBP', 'TIFF', 'BMP', 'GIF')
 MAX_BYTES = 32 * 2**20
 MAX_PIXELS = 64 * 10**6
-# of 8 bits a channel; Pillow would cut off what others have more
+# Pillow's modes with at most 8 bits a channel. From pixels of more bits Pillow would cut off what does not fit.
 MODES = ('1', 'L', 'LA', 'P', 'PA', 'RGB', 'RGBA', 'CMYK', 'YCbCr')
-# what Pillow's decoders raise for damaged files
+# The errors that Pillow's decoders raise for damaged files.
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error)
 
 
@@ -28,41 +19,39 @@ class ImageError(ValueError):
     """Why some bytes are not taken as an image, in one sentence for the user."""
 
 
-def decode(content: bytes, side: int) -> Image.Image:
+def decode_image(content: bytes, side: int) -> Image.Image:
     """Return the image in a file's ``content``, turned as its EXIF data say, and at most ``side`` pixels a side.
 
     Raises:
-        ImageError: it is none of ``FORMATS``, damaged, too large, or of more than 8 bits a channel.
+        ImageError: it is in none of ``FORMATS``, damaged, too large, or has more than 8 bits a channel.
     """
     try:
-        image = Image.open(io.BytesIO(content), formats=list(FORMATS))
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
     except Image.DecompressionBombError:
         raise ImageError(f'the image has more than {MAX_PIXELS / 1e6:.0f} million pixels') from None
     except DAMAGE:
         raise ImageError(f'this is no image that can be read; wanted {", ".join(FORMATS)}') from None
-    # the header tells the size: nothing has been decoded yet
+
+    # The size comes from the header: no pixel has been decoded yet.
     if image.width * image.height > MAX_PIXELS:
         raise ImageError(
             f'the image has {image.width} x {image.height} pixels, at most {MAX_PIXELS / 1e6:.0f} million are taken'
         )
     if image.mode not in MODES:
         raise ImageError(f'the pixels are of kind {image.mode}, wanted 8 bits a channel')
+
     try:
         image.draft('RGB', (side, side))
         image = ImageOps.exif_transpose(image).convert('RGB')
     except DAMAGE:
         raise ImageError('the image is damaged: its pixels cannot be read') from None
+
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     return image
 
 
-def jpeg(image: Image.Image, quality: int = 92) -> bytes:
+def encode_jpeg(image: Image.Image, quality: int = 92) -> bytes:
     """Return the content of a JPEG file of an image."""
     file = io.BytesIO()
     image.save(file, 'JPEG', quality=quality)
     return file.getvalue()
-
-
-def find_examples(folder: Path) -> list[Path]:
-    """Return the images in a folder, at any depth, in the order of their names."""
-    return sorted(path for path in folder.rglob('*') if path.suffix.lower() in SUFFIXES and path.is_file())

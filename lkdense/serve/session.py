@@ -1,4 +1,4 @@
-"""What the server keeps while it runs: the latest images and answers; and the queue for the models."""
+"""What the server keeps while it runs, the latest images and predictions, and the lock that queues calls of models."""
 
 import threading
 from collections import OrderedDict
@@ -10,21 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .images import decode
-from .served_model import Answer, Subject
+from .images import decode_image
+from .served_model import Prediction, ServedModel
 
-IMAGES = 8  # that are kept
-
-
-class Unknown(LookupError):
-    """What is not there, in one sentence for the user."""
+KEPT_IMAGES = 8
 
 
-class Recent:
-    """Values under keys, of which the ``count`` used last are kept."""
+class NotFoundError(LookupError):
+    """What was asked for is not there, in one sentence for the user."""
 
-    def __init__(self, count: int):
-        self.count = count
+
+class LRUCache:
+    """Values under keys. Only the ``size`` values that were used last are kept."""
+
+    def __init__(self, size: int):
+        self.size = size
         self.values = OrderedDict()
         self.lock = threading.Lock()
 
@@ -36,86 +36,88 @@ class Recent:
             return self.values.get(key)
 
     def put(self, key: Any, value: Any) -> None:
-        """Keep a value, and forget those used least lately."""
+        """Keep a value, and forget the least recently used ones."""
         with self.lock:
             self.values[key] = value
             self.values.move_to_end(key)
-            while len(self.values) > self.count:
+            while len(self.values) > self.size:
                 self.values.popitem(last=False)
 
 
 class Session:
-    """Models, and the images that they are asked about; from any number of threads, but one call of a model at a time.
+    """Models, and the images that they are asked about. Any number of threads may use it; models run one at a time.
 
     Args:
-        subjects: the models.
+        models: the models.
         side: pixels to which larger images are reduced.
     """
 
-    def __init__(self, subjects: Sequence[Subject], side: int):
-        self.subjects, self.side = subjects, side
-        self.images = Recent(IMAGES)
-        # they hold the scores of every pixel: only the latest of each model
-        self.answers = Recent(len(subjects))
-        self.calls = threading.Lock()
+    def __init__(self, models: Sequence[ServedModel], side: int):
+        self.models, self.side = models, side
+        self.images = LRUCache(KEPT_IMAGES)
+        # A prediction holds the scores of every pixel, so only the latest of each model is kept.
+        self.predictions = LRUCache(len(models))
+        self.model_lock = threading.Lock()
 
-    def add(self, content: bytes) -> tuple[str, Image.Image]:
-        """Keep the image in a file's ``content``; return the key under which, and the image.
+    def add_image(self, content: bytes) -> tuple[str, Image.Image]:
+        """Keep the image in a file's ``content``; return the key of the image, and the image.
 
         Raises:
             ImageError: it is not taken.
         """
-        image = decode(content, self.side)
+        image = decode_image(content, self.side)
         key = sha256(content).hexdigest()[:32]
         self.images.put(key, image)
         return key, image
 
-    def image(self, key: str) -> Image.Image:
+    def get_image(self, key: str) -> Image.Image:
         """Return an image.
 
         Raises:
-            Unknown: it was never there, or has been forgotten.
+            NotFoundError: it was never there, or has been forgotten.
         """
         image = self.images.get(key)
         if image is None:
-            raise Unknown('the server no longer has this image: choose it again')
+            raise NotFoundError('the server no longer has this image: choose it again')
         return image
 
-    def subject(self, number: int) -> Subject:
+    def get_model(self, number: int) -> ServedModel:
         """Return a model.
 
         Raises:
-            Unknown: there are not so many.
+            NotFoundError: there are not so many.
         """
-        if number >= len(self.subjects):
-            raise Unknown(f'there are {len(self.subjects)} models, and no number {number}')
-        return self.subjects[number]
+        if number >= len(self.models):
+            raise NotFoundError(f'there are {len(self.models)} models, and no number {number}')
+        return self.models[number]
 
-    def answer(self, key: str, number: int) -> Answer:
-        """Return what a model says of an image, computed where it is not kept.
+    def predict(self, key: str, number: int) -> Prediction:
+        """Return what a model predicts for an image. A prediction that is kept is not computed again.
 
         Raises:
-            Unknown: no such image or model.
+            NotFoundError: no such image or model.
         """
-        image, subject = self._pixels(key), self.subject(number)
-        with self.calls:
-            answer = self.answers.get((key, number))
-            if answer is None:
-                answer = subject.predict(image)
-                self.answers.put((key, number), answer)
-            return answer
+        pixels, model = self._pixels_of(key), self.get_model(number)
+        with self.model_lock:
+            prediction = self.predictions.get((key, number))
+            if prediction is None:
+                prediction = model.predict(pixels)
+                self.predictions.put((key, number), prediction)
 
-    def receptive_field(
+            return prediction
+
+    def compute_receptive_field(
         self, key: str, number: int, place: tuple[float, float], stage: int
     ) -> tuple[NDArray[np.float32], tuple[int, int]]:
-        """Return what :meth:`Subject.receptive_field` does.
+        """Return what :meth:`ServedModel.compute_receptive_field` does.
 
         Raises:
-            Unknown: no such image or model.
+            NotFoundError: no such image or model.
         """
-        image, subject = self._pixels(key), self.subject(number)
-        with self.calls:
-            return subject.receptive_field(image, place, stage)
+        pixels, model = self._pixels_of(key), self.get_model(number)
+        with self.model_lock:
+            return model.compute_receptive_field(pixels, place, stage)
 
-    def _pixels(self, key: str) -> NDArray[np.uint8]:
-        return np.ascontiguousarray(np.asarray(self.image(key))[..., ::-1])
+    def _pixels_of(self, key: str) -> NDArray[np.uint8]:
+        """Return an image ``[H, W, 3]`` in BGR, as models take it."""
+        return np.ascontiguousarray(np.asarray(self.get_image(key))[..., ::-1])

@@ -1,4 +1,4 @@
-"""Kernel-size studies: a grid of trainings that differ in their kernels and in nothing else, and what came of them."""
+"""Kernel-size studies: grids of trainings that differ in nothing but their kernels, and reports on the results."""
 
 from .cell import read_results, run_cell
 from .plan import Cell, expand, read_study, write_plan

@@ -7,25 +7,26 @@ classification that gains are compared with) and ``results``, one for each netwo
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from math import isnan
 from typing import NamedTuple
 
-from .statistics import UNDECIDED, Interval, judge, mean_interval, paired
+from .statistics import UNDECIDED, Interval, judge, mean_interval, paired_differences
 
-# task: metrics of the hosts, and their names here
+# Task: metrics of the hosts and their names here.
 METRICS = {
     'classification': {'accuracy/top1': 'top-1'},
     'segmentation': {'mIoU': 'mIoU'},
     'detection': {'coco/bbox_mAP': 'box AP', 'coco/segm_mAP': 'mask AP', 'pascal_voc/mAP': 'mAP'},
 }
-# in the probe every pixel that counts is as hard as any other, and guessing has an accuracy that is known
+# In the probe all pixels that count are equally hard, and the accuracy of guessing is known.
 PROBE_METRICS = {**METRICS, 'segmentation': {'aAcc': 'pixel accuracy'}}
-# box AP of objects by their size
+# Size of the objects: the metric with their box AP.
 SIZES = {'small': 'coco/bbox_mAP_s', 'medium': 'coco/bbox_mAP_m', 'large': 'coco/bbox_mAP_l'}
-NEEDED = ('name', 'family', 'kernel', 'reach', 'task', 'data', 'size', 'head', 'seed', 'metrics')
+REQUIRED_KEYS = ('name', 'family', 'kernel', 'reach', 'task', 'data', 'size', 'head', 'seed', 'metrics')
 
 
 class Setting(NamedTuple):
-    """What the networks of a curve have in common."""
+    """The experimental setting that the networks of a curve share."""
 
     family: str
     task: str
@@ -34,7 +35,8 @@ class Setting(NamedTuple):
     head: str | None
     metric: str
 
-    def text(self) -> str:
+    def describe(self) -> str:
+        """Return data, head, family and size in words."""
         return ', '.join(filter(None, [self.data, self.head, self.family, self.size]))
 
 
@@ -58,19 +60,21 @@ class Gain(NamedTuple):
     verdict: str
     largest: bool
 
-    def sentence(self) -> str:
-        """The verdict in words, with the figures that it rests on."""
-        data, _, rest = self.setting.text().partition(', ')
-        place = f'{self.verdict} for {self.setting.task} on {data} ({rest}), {self.kernel} over {self.base}'
-        down = f'{self.downstream.text(signed=True)} {self.setting.metric}'
+    def describe(self) -> str:
+        """Return the verdict in words, with the figures that it rests on."""
+        data, _, details = self.setting.describe().partition(', ')
+        comparison = f'{self.verdict} for {self.setting.task} on {data} ({details}), {self.kernel} over {self.base}'
+        downstream = f'{self.downstream.format(signed=True)} {self.setting.metric}'
         if self.upstream is None:
-            return f'{place}: {down}; no classifier was trained to compare with'
-        against, difference = self.upstream.text(signed=True), self.difference.text(signed=True)
-        return f'{place}: {down} against {against} top-1, a difference of {difference}'
+            return f'{comparison}: {downstream}; no classifier was trained to compare with'
+
+        upstream = self.upstream.format(signed=True)
+        difference = self.difference.format(signed=True)
+        return f'{comparison}: {downstream} against {upstream} top-1, a difference of {difference}'
 
 
-class Probe(NamedTuple):
-    """A metric in percent by kernel, distance in pixels and seed, and what guessing gives."""
+class ProbeCurve(NamedTuple):
+    """A metric in percent by kernel, distance in pixels and seed, and the value that guessing gives."""
 
     setting: Setting
     reach: dict[str, float]
@@ -78,21 +82,34 @@ class Probe(NamedTuple):
     chance: float | None
 
     @property
-    def bar(self) -> float | None:
+    def threshold(self) -> float | None:
         """Halfway between chance and perfect: a distance is solved if the whole interval is above it."""
         return None if self.chance is None else (self.chance + 100) / 2
 
-    def solves(self, kernel: str, distance: float) -> bool:
-        if self.bar is None or not (seeds := self.values[kernel].get(distance)):
-            return False
-        interval = mean_interval(seeds.values())
-        # one seed has no interval, and its value is all there is to say
-        return (interval.low if interval.count > 1 else interval.mean) > self.bar
+    @property
+    def distances(self) -> list[float]:
+        """All distances that were measured with any kernel, in ascending order."""
+        return sorted(set().union(*self.values.values()))
 
-    def smallest(self) -> dict[float, str | None]:
-        """Return for each distance the smallest kernel that solves it, None if none does."""
-        distances = sorted({distance for by_distance in self.values.values() for distance in by_distance})
-        return {d: next((kernel for kernel in self.values if self.solves(kernel, d)), None) for d in distances}
+    def solves(self, kernel: str, distance: float) -> bool:
+        """Return whether networks with ``kernel`` solve ``distance``."""
+        seeds = self.values[kernel].get(distance)
+        if self.threshold is None or not seeds:
+            return False
+
+        interval = mean_interval(seeds.values())
+        # One seed has no interval, so its value has to do.
+        lowest = interval.low if interval.count > 1 else interval.mean
+        return lowest > self.threshold
+
+    def smallest_kernels(self) -> dict[float, str | None]:
+        """Return the smallest kernel that solves each distance, None if none does."""
+        smallest = {}
+        for distance in self.distances:
+            solving = [kernel for kernel in self.values if self.solves(kernel, distance)]
+            smallest[distance] = solving[0] if solving else None
+
+        return smallest
 
 
 def check_study(study: Mapping) -> None:
@@ -100,109 +117,155 @@ def check_study(study: Mapping) -> None:
     for key in ('study', 'results'):
         if key not in study:
             raise ValueError(f'a study needs {key!r}, got {", ".join(study)}')
+
     for result in study['results']:
-        if missing := [key for key in NEEDED if key not in result]:
+        missing = [key for key in REQUIRED_KEYS if key not in result]
+        if missing:
             raise ValueError(f'result {result.get("name", result)!r} lacks {", ".join(missing)}')
         if result['task'] not in METRICS:
             raise ValueError(f'task must be one of {", ".join(METRICS)}, got {result["task"]!r} in {result["name"]!r}')
 
 
 def compute_curves(study: Mapping) -> list[Curve]:
-    """Collect the results that are no part of a probe into curves over kernels."""
+    """Collect the results that are not part of a probe into curves over kernels."""
+    results = [result for result in study['results'] if result.get('distance') is None]
+
     curves = {}
-    for result in in_order(r for r in study['results'] if r.get('distance') is None):
-        for setting, value in _values(result):
+    for result in sort_results(results):
+        for setting, value in _settings_and_values(result):
             curve = curves.setdefault(setting, Curve(setting, {}, {}))
             curve.reach[result['kernel']] = result['reach']
-            _put(curve.values.setdefault(result['kernel'], {}), result, value)
-    return _by_task(curves.values())
+            seeds = curve.values.setdefault(result['kernel'], {})
+            _add_seed(seeds, result, value)
+
+    return _sort_by_task(curves.values())
 
 
-def compute_probes(study: Mapping) -> list[Probe]:
-    """Collect the results of a long-range probe, those that have a distance."""
+def compute_probe_curves(study: Mapping) -> list[ProbeCurve]:
+    """Collect the results of a long-range probe, which are those with a distance."""
+    results = [result for result in study['results'] if result.get('distance') is not None]
+
     probes = {}
-    for result in in_order(r for r in study['results'] if r.get('distance') is not None):
-        for setting, value in _values(result, PROBE_METRICS):
-            probe = probes.setdefault(setting, Probe(setting, {}, {}, result.get('chance')))
+    for result in sort_results(results):
+        for setting, value in _settings_and_values(result, PROBE_METRICS):
+            probe = probes.setdefault(setting, ProbeCurve(setting, {}, {}, result.get('chance')))
             probe.reach[result['kernel']] = result['reach']
-            _put(probe.values.setdefault(result['kernel'], {}).setdefault(result['distance'], {}), result, value)
-    return _by_task(probes.values())
+            distances = probe.values.setdefault(result['kernel'], {})
+            seeds = distances.setdefault(result['distance'], {})
+            _add_seed(seeds, result, value)
+
+    return _sort_by_task(probes.values())
 
 
-def compute_gains(study: Mapping, gain: Callable[[Mapping, Mapping], dict[int, float]] = paired) -> list[Gain]:
+def compute_gains(
+    study: Mapping, compare: Callable[[Mapping, Mapping], dict[int, float]] = paired_differences
+) -> list[Gain]:
     """Compare what each kernel gains over the smallest one downstream and upstream.
 
     Args:
         study: the content of a ``results.json``.
-        gain: :func:`paired` for points, :func:`share_of_error` for percent of the remaining error.
+        compare: :func:`paired_differences` for points, :func:`share_of_error` for percent of the remaining error.
     """
     curves = compute_curves(study)
+
     gains = []
     for curve in curves:
         if curve.setting.task == 'classification':
             continue
-        upstream = _upstream(study, curves, curve.setting)
-        (base, values), *larger = curve.values.items()
-        for kernel, ours in larger:
-            down, up = gain(ours, values), {}
-            if upstream and base in upstream.values and kernel in upstream.values:
-                up = gain(upstream.values[kernel], upstream.values[base])
-            difference = paired(down, up)
-            if not down:
-                continue
-            intervals = [mean_interval(by_seed.values()) if by_seed else None for by_seed in (down, up, difference)]
-            verdict = judge(intervals[0], intervals[2]) if intervals[2] else UNDECIDED
-            largest = curve.reach[kernel] == max(curve.reach.values())
-            gains.append(Gain(curve.setting, kernel, base, *intervals, verdict, largest))
+        classifier = _find_classifier(study, curves, curve.setting)
+        base, *larger = curve.values
+        for kernel in larger:
+            gain = _compare(curve, classifier, kernel, base, compare)
+            if gain is not None:
+                gains.append(gain)
+
     return gains
 
 
-def in_order(results: Iterable[Mapping]) -> list[Mapping]:
+def sort_results(results: Iterable[Mapping]) -> list[Mapping]:
     """Sort results by the size of their kernel, squares before strips."""
     return sorted(results, key=lambda r: (r['reach'], bool(r.get('strips')), r['kernel'], r['seed']))
 
 
-def percent(result: Mapping, metric: str) -> float | None:
-    """Return a metric of the host in percent; None where it is not there, or undefined, as AP of no objects is."""
+def metric_in_percent(result: Mapping, metric: str) -> float | None:
+    """Return a metric of the host in percent; None if it is missing or undefined, as the AP of no objects is."""
     value = result['metrics'].get(metric)
-    if value is None or value != value or value < 0:
+    if value is None or isnan(value) or value < 0:
         return None
     return value * (100 if result['task'] == 'detection' else 1)
 
 
-def size_label(result: Mapping) -> str | None:
+def format_size(result: Mapping) -> str | None:
     """Return the size of the images in words: a label, or height and width in pixels, or None."""
     size = result['size']
     return size if size is None or isinstance(size, str) else ' x '.join(map(str, size))
 
 
-def _values(result: Mapping, names: Mapping = METRICS) -> Iterable[tuple[Setting, float]]:
-    for metric, name in names[result['task']].items():
-        if (value := percent(result, metric)) is not None:
-            yield (
-                Setting(result['family'], result['task'], result['data'], size_label(result), result['head'], name),
-                value,
+def _compare(curve: Curve, classifier: Curve | None, kernel: str, base: str, compare: Callable) -> Gain | None:
+    """Return the gain of ``kernel`` over ``base``, None if they have no seed in common."""
+    downstream = compare(curve.values[kernel], curve.values[base])
+    if not downstream:
+        return None
+
+    upstream = {}
+    if classifier and base in classifier.values and kernel in classifier.values:
+        upstream = compare(classifier.values[kernel], classifier.values[base])
+    difference = _interval_or_none(paired_differences(downstream, upstream))
+    downstream = mean_interval(downstream.values())
+
+    return Gain(
+        setting=curve.setting,
+        kernel=kernel,
+        base=base,
+        downstream=downstream,
+        upstream=_interval_or_none(upstream),
+        difference=difference,
+        verdict=judge(downstream, difference) if difference else UNDECIDED,
+        largest=curve.reach[kernel] == max(curve.reach.values()),
+    )
+
+
+def _interval_or_none(values: Mapping[int, float]) -> Interval | None:
+    return mean_interval(values.values()) if values else None
+
+
+def _settings_and_values(result: Mapping, metrics: Mapping = METRICS) -> Iterable[tuple[Setting, float]]:
+    """Yield the setting of each metric of a result, and its value in percent."""
+    for metric, name in metrics[result['task']].items():
+        value = metric_in_percent(result, metric)
+        if value is not None:
+            setting = Setting(
+                family=result['family'],
+                task=result['task'],
+                data=result['data'],
+                size=format_size(result),
+                head=result['head'],
+                metric=name,
             )
+            yield setting, value
 
 
-def _put(seeds: dict[int, float], result: Mapping, value: float) -> None:
+def _add_seed(seeds: dict[int, float], result: Mapping, value: float) -> None:
     if result['seed'] in seeds:
         raise ValueError(f'two results for one kernel, seed and setting; the second is {result["name"]!r}')
     seeds[result['seed']] = value
 
 
-def _by_task(found: Iterable) -> list:
+def _sort_by_task(curves: Iterable) -> list:
     tasks = list(METRICS)
-    return sorted(found, key=lambda f: (tasks.index(f.setting.task), f.setting.data, f.setting.family))
+    return sorted(curves, key=lambda c: (tasks.index(c.setting.task), c.setting.data, c.setting.family))
 
 
-def _upstream(study: Mapping, curves: list[Curve], setting: Setting) -> Curve | None:
-    """The classification of the same family, at the same size where there are several."""
-    wanted = study.get('upstream') or {}
-    found = [
-        curve
-        for curve in curves
-        if (curve.setting.task, curve.setting.data) == (wanted.get('task'), wanted.get('data'))
-        and curve.setting.family == setting.family
-    ]
-    return next((curve for curve in found if curve.setting.size == setting.size), found[0] if found else None)
+def _find_classifier(study: Mapping, curves: list[Curve], setting: Setting) -> Curve | None:
+    """Return the classification of the same family, at the same size where there are several."""
+    upstream = study.get('upstream') or {}
+    wanted = upstream.get('task'), upstream.get('data'), setting.family
+
+    same_size, candidates = [], []
+    for curve in curves:
+        if (curve.setting.task, curve.setting.data, curve.setting.family) == wanted:
+            candidates.append(curve)
+            if curve.setting.size == setting.size:
+                same_size.append(curve)
+
+    return next(iter(same_size + candidates), None)

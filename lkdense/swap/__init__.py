@@ -1,25 +1,25 @@
 """Another backbone in any config of mmsegmentation or mmdetection.
 
-Nothing is looked up in tables of backbones or heads, but for those of mmpretrain where it is not installed: the old
-backbone is built and run for the strides and widths of its maps, ours for its own, and all that reads them is followed
-from there, a neck by running it too.
+Strides and widths are measured rather than looked up in tables, except those of mmpretrain's backbones where it is not
+installed: the old backbone and ours are built and run, and every reader of their maps is followed from there; a neck is
+run, too, for the maps that it hands on.
 """
 
-from .config_writer import written
+from .config_writer import render_config
 from .feature_maps import Maps, SwapError
-from .rewrite import Choices, Swap, read, swap_backbone
-from .smoke_test import cost_table, inner, optimizer_fails, try_out
+from .rewrite import Swap, SwapOptions, read_host_config, swap_backbone
+from .smoke_test import compare_costs, find_optimizer_error, run_smoke_test, unwrap_detector
 
 __all__ = [
-    'Choices',
     'Maps',
     'Swap',
     'SwapError',
-    'cost_table',
-    'inner',
-    'optimizer_fails',
-    'read',
+    'SwapOptions',
+    'compare_costs',
+    'find_optimizer_error',
+    'read_host_config',
+    'render_config',
+    'run_smoke_test',
     'swap_backbone',
-    'try_out',
-    'written',
+    'unwrap_detector',
 ]

@@ -1,28 +1,38 @@
-"""What backbones of mmpretrain yield, so that it need not be installed where a config that names one is swapped.
+"""The maps of mmpretrain's backbones, so that it need not be installed where a config that names one is swapped.
 
 Read off mmpretrain 1.x: https://github.com/open-mmlab/mmpretrain/tree/main/mmpretrain/models/backbones
 """
 
-# channels of the first stage; each further one has twice as many
+# Channels of the first stage. Each further stage has twice as many.
 CONVNEXT = dict(atto=40, femto=48, pico=64, nano=80, tiny=96, small=96, base=128, large=192, xlarge=256, huge=352)
-# channels of the four stages
+
+# Channels of the four stages.
 S, M = (64, 128, 320, 512), (96, 192, 384, 768)
 POOLFORMER = dict(s12=S, s24=S, s36=S, m36=M, m48=M)
 
 
-def known_maps(backbone: dict) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+def look_up_maps(backbone: dict) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
     """Return strides and widths of the maps of a backbone's config, or None for one that is not known here."""
-    arch, indices = backbone.get('arch'), backbone.get('out_indices')
-    kind = backbone.get('type')
-    # with `gap_before_final_norm`, as by default, it yields vectors
+    kind, arch = backbone.get('type'), backbone.get('arch')
+    # With `gap_before_final_norm`, which is the default, a ConvNeXt yields vectors instead of maps.
     if kind == 'mmpretrain.ConvNeXt' and arch in CONVNEXT and backbone.get('gap_before_final_norm') is False:
-        widths, places = [CONVNEXT[arch] * 2**i for i in range(4)], [0, 1, 2, 3]
+        widths = [CONVNEXT[arch] * factor for factor in (1, 2, 4, 8)]
+        stage_indices = [0, 1, 2, 3]
     elif kind == 'mmpretrain.PoolFormer' and arch in POOLFORMER:
-        # it counts the steps between stages, too
-        widths, places = POOLFORMER[arch], [0, 2, 4, 6]
+        # PoolFormer counts the embeddings between its stages, too.
+        widths = POOLFORMER[arch]
+        stage_indices = [0, 2, 4, 6]
     else:
         return None
-    if not isinstance(indices, list | tuple) or not set(indices) <= set(places):
+
+    out_indices = backbone.get('out_indices')
+    if not isinstance(out_indices, list | tuple) or not set(out_indices) <= set(stage_indices):
         return None
-    stages = [places.index(i) for i in indices]
-    return tuple(4 * 2**i for i in stages), tuple(widths[i] for i in stages)
+
+    strides, out_widths = [], []
+    for index in out_indices:
+        stage = stage_indices.index(index)
+        strides.append(4 * 2**stage)
+        out_widths.append(widths[stage])
+
+    return tuple(strides), tuple(out_widths)

@@ -1,29 +1,40 @@
 """What one of our backbones brings to a config: its arguments, optimizer and normalization of images.
 
-All of it is read off the configs of lkdense.
+Everything is read off the configs of lkdense, so a new backbone needs no line here.
 """
 
 from importlib import import_module
 from typing import NamedTuple
 
-from .. import backbones
-from ..config import get_config
-from .feature_maps import SwapError, listed
+from mmengine.config import Config
 
-# Module of each family, as configs and this command name it, and its class.
-FAMILIES = {module: name for name, module in backbones.FAMILIES.items()}
+from ..backbones import FAMILIES
+from ..config import get_config
+from .feature_maps import SwapError, comma_separated
+
+# The class of each family, by its module, with which the names of configs and backbones begin.
+CLASSES = {module: name for name, module in FAMILIES.items()}
+# Names of configs abbreviate these archs. Every other arch stands there as it is.
 SIZES = {'t': 'tiny', 's': 'small', 'b': 'base', 'l': 'large', 'xl': 'xlarge'}
-# the configs that a backbone's arguments are taken from, the nearest first
+# A backbone's arguments come from the first of these configs that exists: the nearest task stands first.
 SOURCES = {
     'mmseg': ('upernet_{}_ade20k', 'cascade_mask_rcnn_{}_coco'),
     'mmdet': ('cascade_mask_rcnn_{}_coco', 'faster_rcnn_{}_voc07', 'upernet_{}_ade20k'),
 }
-# for sizes that none of them has: trained from random weights
+# Sizes that none of them has take the optimizer of this config, which trains from random weights.
 NO_RECIPE = 'upernet_slak_pico_ade20k'
 
 
 class Recipe(NamedTuple):
-    """Dicts of a config: of the backbone, the optimizer's wrapper and the preprocessor; and the name of that config."""
+    """What a backbone brings to a config.
+
+    Attributes:
+        backbone: the dict of the backbone.
+        optim_wrapper: the dict of the optimizer's wrapper.
+        preprocessor: what normalizes the images: mean, deviation and the order of the channels.
+        batch_size: images an iteration that the learning rate is meant for.
+        source: name of the config that it was read from; None where this size has none.
+    """
 
     backbone: dict
     optim_wrapper: dict
@@ -32,40 +43,61 @@ class Recipe(NamedTuple):
     source: str | None
 
 
-def recipe_for(name: str, scope: str | None) -> Recipe:
+def find_recipe(name: str, scope: str | None) -> Recipe:
     """Return what the backbone ``name``, such as ``slak_t``, brings to segmentation or detection.
+
+    >>> find_recipe('slak_t', 'mmseg').source
+    'upernet_slak_t_ade20k'
 
     Raises:
         SwapError: there is no backbone of that name.
     """
     family, _, size = name.partition('_')
-    archs = import_module(f'..backbones.{family}', __package__).ARCHS if family in FAMILIES else {}
+    archs = _archs_of(family) if family in CLASSES else ()
     arch = size if size in archs else SIZES.get(size)
     if arch not in archs:
-        raise SwapError('unknown name', f'there is no backbone {name!r}; known are {listed(names())}')
+        known = comma_separated(backbone_names())
+        raise SwapError('unknown name', f'there is no backbone {name!r}; known are {known}')
+
+    cfg, source = _nearest_config(name, scope)
+    backbone = cfg.model.backbone.to_dict() if source else dict(arch=arch, drop_path_rate=0.0)
+    # The dotted name needs no import line.
+    backbone['type'] = f'lkdense.{CLASSES[family]}'
+
+    optim_wrapper = cfg.optim_wrapper.to_dict()
+    constructor = optim_wrapper.get('constructor')
+    if constructor and '.' not in constructor:
+        optim_wrapper['constructor'] = f'lkdense.{constructor}'
+
+    preprocessor = {key: cfg.model.data_preprocessor[key] for key in ('mean', 'std', 'bgr_to_rgb')}
+    return Recipe(backbone, optim_wrapper, preprocessor, cfg.auto_scale_lr.base_batch_size, source)
+
+
+def backbone_names() -> list[str]:
+    """Return the names of all our backbones, as the names of configs have them.
+
+    >>> 'slak_t' in backbone_names()
+    True
+    """
+    abbreviations = {arch: size for size, arch in SIZES.items()}
+    names = []
+    for family in CLASSES:
+        names += [f'{family}_{abbreviations.get(arch, arch)}' for arch in _archs_of(family)]
+
+    return names
+
+
+def _archs_of(family: str) -> dict:
+    return import_module(f'..backbones.{family}', __package__).ARCHS
+
+
+def _nearest_config(name: str, scope: str | None) -> tuple[Config, str | None]:
+    """Return the config that the recipe of a backbone is read from, and its name; None for that of ``NO_RECIPE``."""
     for pattern in SOURCES.get(scope, SOURCES['mmseg']):
+        source = pattern.format(name)
         try:
-            cfg, source = get_config(pattern.format(name)), pattern.format(name)
-            break
+            return get_config(source), source
         except ValueError:
             continue
-    else:
-        cfg, source = get_config(NO_RECIPE), None
-    backbone = cfg.model.backbone.to_dict() if source else dict(arch=arch, drop_path_rate=0.0)
-    # the dotted name needs no import line
-    backbone['type'] = f'lkdense.{FAMILIES[family]}'
-    wrapper = cfg.optim_wrapper.to_dict()
-    if (constructor := wrapper.get('constructor')) and '.' not in constructor:
-        wrapper['constructor'] = f'lkdense.{constructor}'
-    preprocessor = {key: cfg.model.data_preprocessor[key] for key in ('mean', 'std', 'bgr_to_rgb')}
-    return Recipe(backbone, wrapper, preprocessor, cfg.auto_scale_lr.base_batch_size, source)
 
-
-def names() -> list[str]:
-    """Return the names of all our backbones, in the form in which the configs' names have them."""
-    short = {long: short for short, long in SIZES.items()}
-    return [
-        f'{family}_{short.get(arch, arch)}'
-        for family in FAMILIES
-        for arch in import_module(f'..backbones.{family}', __package__).ARCHS
-    ]
+    return get_config(NO_RECIPE), None

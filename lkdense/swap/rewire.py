@@ -4,56 +4,64 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
-from .feature_maps import Maps, SwapError, listed, maps_after
+from .feature_maps import Maps, SwapError, comma_separated, measure_neck
 
-# what mmseg and mmdet call the widths that a module reads
-WIDTHS = ('in_channels', 'in_channel', 'c1_in_channels')
-# necks whose outputs begin with their inputs
+# Arguments of mmseg's and mmdet's modules for the widths that they read.
+WIDTH_KEYS = ('in_channels', 'in_channel', 'c1_in_channels')
+# The outputs of these necks begin with their inputs.
 PASSING_ON = ('SSDNeck',)
 
 
-def follow(model: dict, path: str, old: Maps, new: Maps, scope: str | None, given: Mapping[str, Any]) -> None:
+def rewire_readers(
+    model: dict, path: str, old: Maps, new: Maps, scope: str | None, chosen_widths: Mapping[str, Any]
+) -> None:
     """Change, in place, the widths that the necks and heads of ``model`` expect, from ``old`` to ``new``.
 
     Args:
         model: the part of a config that holds backbone, neck and heads.
-        path: where it stands in the config, for errors and for ``given``.
+        path: the place of that part in the config, for errors and for ``chosen_widths``.
         old: the maps of the backbone that was there.
-        new: those of the one that is there now, as many.
+        new: the maps of the backbone that is there now, as many.
         scope: ``mmseg`` or ``mmdet``.
-        given: dotted path to the value that the user wants there.
+        chosen_widths: dotted path to the value that the user wants there.
 
     Raises:
         SwapError: a width cannot be told, or a part of the old backbone is used elsewhere.
     """
-    for neck, where in _parts(model, 'neck', path):
-        before = deepcopy(neck)
-        _rewire(neck, where, old, new, given)
-        # maps that are as wide as they were leave nothing to change behind them
-        old = maps_after(before, old, scope)
+    for neck, neck_path in _parts_of(model, 'neck', path):
+        old_neck = deepcopy(neck)
+        _rewire(neck, neck_path, old, new, chosen_widths)
+
+        old = measure_neck(old_neck, old, scope)
         try:
-            new = maps_after(neck, new, scope)
+            new = measure_neck(neck, new, scope)
         except SwapError as error:
             raise SwapError('fails', f'with the new widths {error}') from error
+
+    # Maps of the same widths as before leave nothing to change behind them.
     if old.widths == new.widths:
         return
+
     _read_one_map(model.get('decode_head'), old, new)
     for key in model:
         if key.endswith('head') and not key.startswith('teacher'):
-            for head, where in _parts(model, key, path):
-                _rewire_head(head, where, old, new, given)
+            for head, head_path in _parts_of(model, key, path):
+                _rewire_head(head, head_path, old, new, chosen_widths)
 
 
-def dicts(cfg: Any, path: str) -> Iterator[tuple[dict, str]]:
-    """Return ``cfg`` and every dict inside, the outer ones first, each with its dotted path."""
+def dicts_with_paths(cfg: Any, path: str) -> Iterator[tuple[dict, str]]:
+    """Yield ``cfg`` and every dict inside, the outer ones first, each with its dotted path."""
     if isinstance(cfg, dict):
         yield cfg, path
-    for key, value in cfg.items() if isinstance(cfg, dict) else enumerate(cfg):
+
+    entries = cfg.items() if isinstance(cfg, dict) else enumerate(cfg)
+    for key, value in entries:
         if isinstance(value, dict | list | tuple):
-            yield from dicts(value, f'{path}.{key}')
+            yield from dicts_with_paths(value, f'{path}.{key}')
 
 
-def _parts(model: dict, key: str, path: str) -> list[tuple[dict, str]]:
+def _parts_of(model: dict, key: str, path: str) -> list[tuple[dict, str]]:
+    """Return the neck or heads under ``key``, one or several, each with its dotted path."""
     value = model.get(key)
     if isinstance(value, list | tuple):
         return [(part, f'{path}.{key}.{i}') for i, part in enumerate(value)]
@@ -64,77 +72,100 @@ def _read_one_map(heads: Any, old: Maps, new: Maps) -> None:
     """Let heads that go on from one another, as OCRNet's do, read the last one's map, if theirs now differ in size."""
     if not isinstance(heads, list | tuple) or not all(isinstance(head.get('in_index', -1), int) for head in heads):
         return
+
     indices = [head.get('in_index', -1) for head in heads]
-    if len({old.strides[i] for i in indices}) == 1 < len({new.strides[i] for i in indices}):
+    old_strides = {old.strides[i] for i in indices}
+    new_strides = {new.strides[i] for i in indices}
+    if len(old_strides) == 1 < len(new_strides):
         for head in heads:
             head.update(in_index=indices[-1], in_channels=old.widths[indices[-1]])
 
 
-def _rewire_head(head: dict, path: str, old: Maps, new: Maps, given: Mapping[str, Any]) -> None:
+def _rewire_head(head: dict, path: str, old: Maps, new: Maps, chosen_widths: Mapping[str, Any]) -> None:
     if head.get('shared_head'):
         raise SwapError(
             'a stage of the old backbone in a head',
             f'{path}.shared_head is a {head["shared_head"].get("type")}, a stage of the old backbone that goes on from '
             'its maps; a detector with a neck has none',
         )
-    for part, where in dicts(head, path):
-        # deeper in a head, only what names the maps that it reads does read them
+
+    for part, part_path in dicts_with_paths(head, path):
+        # Deeper in a head, a part reads the backbone's maps only if it names the maps that it reads.
         if part is head or 'in_index' in part:
-            _rewire(part, where, old, new, given)
-        # without a neck, boxes are cut out of the backbone's own map
-        for extractor, inner in (
-            (key, part[key]) for key in part if key.endswith('_roi_extractor') and isinstance(part[key], dict)
-        ):
-            for module, width, name in ((inner, 'out_channels', extractor), *_after_roi(part, extractor)):
-                module[width] = _translated(module, width, f'{where}.{name}', old, new, given)
+            _rewire(part, part_path, old, new, chosen_widths)
+
+        # Without a neck, boxes are cut out of the backbone's own map.
+        for key, extractor in part.items():
+            if key.endswith('_roi_extractor') and isinstance(extractor, dict):
+                _rewire_roi(part, key, part_path, old, new, chosen_widths)
 
 
-def _after_roi(roi_head: dict, extractor: str) -> Iterator[tuple[dict, str, str]]:
-    name = extractor.replace('roi_extractor', 'head')
-    if 'in_channels' in roi_head.get(name, {}):
-        yield roi_head[name], 'in_channels', name
+def _rewire_roi(
+    roi_head: dict, extractor: str, path: str, old: Maps, new: Maps, chosen_widths: Mapping[str, Any]
+) -> None:
+    """Change the width of a RoI extractor and of the head that reads what it cuts out."""
+    readers = [(extractor, 'out_channels')]
+    head = extractor.replace('roi_extractor', 'head')
+    if 'in_channels' in roi_head.get(head, {}):
+        readers.append((head, 'in_channels'))
+
+    for name, key in readers:
+        reader = roi_head[name]
+        reader[key] = _new_widths(reader, key, f'{path}.{name}', old, new, chosen_widths)
 
 
-def _rewire(reader: dict, path: str, old: Maps, new: Maps, given: Mapping[str, Any]) -> None:
+def _rewire(reader: dict, path: str, old: Maps, new: Maps, chosen_widths: Mapping[str, Any]) -> None:
     inputs = reader.get('in_channels')
-    for key in WIDTHS:
+    for key in WIDTH_KEYS:
         if key in reader:
-            reader[key] = _translated(reader, key, path, old, new, given)
+            reader[key] = _new_widths(reader, key, path, old, new, chosen_widths)
+
     if reader.get('type') in PASSING_ON:
         reader['out_channels'] = (*reader['in_channels'], *reader['out_channels'][len(inputs) :])
-    # without convolutions a head hands on what it reads
+
+    # Without convolutions a head hands on what it reads.
     if reader.get('num_convs') == 0 and reader.get('channels') == inputs:
         reader['channels'] = reader['in_channels']
 
 
-def _translated(reader: dict, key: str, path: str, old: Maps, new: Maps, given: Mapping[str, Any]) -> Any:
-    if f'{path}.{key}' in given:
-        return given[f'{path}.{key}']
-    widths = _several(reader[key])
-    indices = _several(reader['in_index']) if key == 'in_channels' and 'in_index' in reader else range(len(old.widths))
-    found = _by_place(widths, indices, old, new) or [_by_width(width, old, new) for width in widths]
-    if None in found:
+def _new_widths(reader: dict, key: str, path: str, old: Maps, new: Maps, chosen_widths: Mapping[str, Any]) -> Any:
+    """Return the value for the argument ``key`` of a module that reads the maps ``new`` in place of ``old``."""
+    if f'{path}.{key}' in chosen_widths:
+        return chosen_widths[f'{path}.{key}']
+
+    old_widths = _to_list(reader[key])
+    indices = range(len(old.widths))
+    if key == 'in_channels' and 'in_index' in reader:
+        indices = _to_list(reader['in_index'])
+
+    new_widths = _match_by_place(old_widths, indices, old, new)
+    if not new_widths:
+        new_widths = [_match_by_width(width, old, new) for width in old_widths]
+
+    if None in new_widths:
         raise SwapError(
             'undecided',
-            f'{path}.{key} is {reader[key]}, where the maps that it may read have {listed(old.widths)} channels, which '
-            f'become {listed(new.widths)}: name what it should be with --set {path}.{key}=...',
+            f'{path}.{key} is {reader[key]}, where the maps that it may read have {comma_separated(old.widths)} '
+            f'channels, which become {comma_separated(new.widths)}: name what it should be with --set {path}.{key}=...',
         )
-    return type(reader[key])(found) if isinstance(reader[key], list | tuple) else found[0]
+
+    return type(reader[key])(new_widths) if isinstance(reader[key], list | tuple) else new_widths[0]
 
 
-def _several(value: Any) -> list:
+def _to_list(value: Any) -> list:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _by_place(widths: Sequence[int], indices: Sequence[int], old: Maps, new: Maps) -> list[int]:
-    """The new widths at ``indices``, if the old ones there are ``widths``; otherwise none."""
+def _match_by_place(widths: Sequence[int], indices: Sequence[int], old: Maps, new: Maps) -> list[int]:
+    """Return the new widths at ``indices``, if the old ones there are ``widths``; otherwise none."""
     inside = all(-len(old.widths) <= i < len(old.widths) for i in indices)
     if inside and [old.widths[i] for i in indices] == list(widths):
         return [new.widths[i] for i in indices]
+
     return []
 
 
-def _by_width(width: int, old: Maps, new: Maps) -> int | None:
-    """The new width of the map, or maps, that had ``width``, if there is one answer."""
-    found = {after for before, after in zip(old.widths, new.widths) if before == width}
-    return found.pop() if len(found) == 1 else None
+def _match_by_width(width: int, old: Maps, new: Maps) -> int | None:
+    """Return the new width of the map, or maps, that had ``width``, if there is one answer."""
+    matches = {new_width for old_width, new_width in zip(old.widths, new.widths) if old_width == width}
+    return matches.pop() if len(matches) == 1 else None

@@ -1,4 +1,4 @@
-"""The swap tried on every config that comes with mmseg and mmdet: a row for each, and a page about them."""
+"""The swap, tried on every config that comes with mmseg and mmdet: a row for each, and a page about them."""
 
 import csv
 import hashlib
@@ -6,7 +6,7 @@ import json
 import re
 import signal
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
@@ -16,13 +16,13 @@ from typing import NamedTuple
 
 from mmengine.config import Config
 
-from .config_writer import written
+from .config_writer import render_config
 from .feature_maps import SwapError
-from .rewrite import read, swap_backbone
-from .smoke_test import runs_to_heads, try_out
+from .rewrite import read_host_config, swap_backbone
+from .smoke_test import run_smoke_test, runs_to_heads
 
 SWAPPED = 'swapped'
-# what can come out, and what the page says of it; the first ones are about configs without a pyramid to replace
+# Each outcome, with its title on the page. The first ones are about configs without a pyramid to replace.
 OUTCOMES = {
     'no model': 'no model in the config, which is a part for other configs',
     'no backbone': 'no backbone of its own: a wrapper, or image and text encoders',
@@ -39,16 +39,17 @@ OUTCOMES = {
     'too slow': 'too slow to try',
 }
 WITHOUT_PYRAMID = ('no model', 'no backbone', 'no pyramid', 'unreadable')
-# configs that differ in nothing but these, and in losses, are tried once
+# These outcomes say that the config does not run with its own backbone either.
+NOT_RUNNABLE = ('heads fail too', 'fails too', 'not to be run')
+# Configs that differ in nothing but these entries, and in losses, are tried once.
 NO_DIFFERENCE = ('num_classes', 'train_cfg', 'data_preprocessor')
-# what some of the configs need besides the two packages
+# Some of the configs need these packages besides mmseg or mmdet.
 OPTIONAL = ('lap', 'transformers', 'mmpretrain')
-# of the processor, for one config
-SECONDS = 90
+TIME_LIMIT = 90  # seconds of processor time for one config
 
 
 class Row(NamedTuple):
-    """What came out for one config; ``model`` is the same for configs whose swapped models are."""
+    """The outcome for one config; ``model`` is the same for all configs with the same swapped model."""
 
     package: str
     config: str
@@ -58,51 +59,56 @@ class Row(NamedTuple):
     model: str
 
 
-def shipped(package: str) -> tuple[Path, list[str]]:
+def shipped_configs(package: str) -> tuple[Path, list[str]]:
     """Return the folder in which a package brings its configs, and their paths in it."""
     folder = Path(find_spec(package).origin).parent / '.mim' / 'configs'
     paths = sorted(path.relative_to(folder) for path in folder.rglob('*.py'))
     return folder, [path.as_posix() for path in paths if '_base_' not in path.parts]
 
 
-def survey(package: str, backbone: str, done: Sequence[Row]) -> Iterator[Row]:
+def survey_package(package: str, backbone: str, done: Sequence[Row]) -> Iterator[Row]:
     """Try the swap on all configs of a package that are not in ``done``; each distinct model is run once."""
-    folder, configs = shipped(package)
+    folder, configs = shipped_configs(package)
     outcomes = {row.model: (row.outcome, row.detail) for row in done if row.model}
-    known = {(row.package, row.config) for row in done}
+    done_configs = {(row.package, row.config) for row in done}
+
     for config in configs:
-        if (package, config) not in known:
-            row = _row(package, folder, config, backbone, outcomes)
-            if row.model:
-                outcomes[row.model] = row.outcome, row.detail
-            yield row
+        if (package, config) in done_configs:
+            continue
+
+        row = _try_swap(package, folder, config, backbone, outcomes)
+        if row.model:
+            outcomes[row.model] = row.outcome, row.detail
+
+        yield row
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Return the rows of an earlier survey."""
+    """Return the rows of an earlier survey; none where there is no file."""
     if not path.exists():
         return []
+
     with path.open(newline='') as file:
         return [Row(**row) for row in csv.DictReader(file)]
 
 
-def page(rows: Sequence[Row], backbone: str) -> str:
+def render_page(rows: Sequence[Row], backbone: str) -> str:
     """Return the page, in Markdown, about all rows."""
     packages = list(dict.fromkeys(row.package for row in rows))
-    found = defaultdict(list)
-    for row in rows:
-        found[row.outcome].append(row)
+    models = {row.model for row in rows if row.model}
+    counts = Counter((row.outcome, row.package) for row in rows)
+
     lines = [
         '# The backbone swap over all configs of mmsegmentation and mmdetection',
         '',
         f'`lkdense swap CONFIG {backbone}` on each of the {len(rows)} configs that the installed packages bring '
-        f'({", ".join(map(_version, packages))}): written as a new config, read back, built on a CPU and run on one '
+        f'({_versions(packages)}): written as a new config, read back, built on a CPU and run on one '
         'small image as in a test, with the heads that only training uses; for the auxiliary heads of detectors, '
         'training is not tried. Nothing was trained. Language models are replaced by random features. Configs whose '
         'swapped models differ in nothing but losses, numbers of classes and settings of training are run once: '
-        f'{len({row.model for row in rows if row.model})} models. {_besides()}',
+        f'{len(models)} models. {_optional_packages()}',
         '',
-        'Generated by `make survey`, from the rows in `swap_report.csv`.',
+        'Generated by `make survey` (`dev/swap_report.py`), from the rows in `swap_report.csv`.',
         '',
         *_summary(rows, packages),
         '',
@@ -110,60 +116,79 @@ def page(rows: Sequence[Row], backbone: str) -> str:
         f'|---|{"---|" * (len(packages) + 1)}',
     ]
     for outcome, title in OUTCOMES.items():
-        counts = [sum(row.package == package for row in found[outcome]) for package in packages]
-        lines.append(f'| {title} | {" | ".join(map(str, counts))} | {sum(counts)} |')
+        cells = [counts[outcome, package] for package in packages]
+        lines.append(f'| {title} | {" | ".join(map(str, cells))} | {sum(cells)} |')
+
     for outcome, title in OUTCOMES.items():
-        if outcome != SWAPPED and found[outcome]:
-            lines += ['', f'## {title[0].upper()}{title[1:]}', '', *_cases(found[outcome])]
+        cases = [row for row in rows if row.outcome == outcome]
+        if outcome != SWAPPED and cases:
+            lines += ['', f'## {title[0].upper()}{title[1:]}', '', *_reasons(cases)]
+
     return '\n'.join(lines) + '\n'
 
 
-def _row(package: str, folder: Path, config: str, backbone: str, outcomes: dict) -> Row:
-    their_type = model = ''
+def _try_swap(package: str, folder: Path, config: str, backbone: str, outcomes: dict) -> Row:
+    old_type = model = ''
     try:
         with _time_limit(), tempfile.TemporaryDirectory() as scratch:
-            cfg = read(folder / config)
-            holder = cfg.get('model') or {}
-            their_type = _type_of((holder.get('detector') or holder).get('backbone'))
+            cfg = read_host_config(folder / config)
+            old_type = _backbone_type(cfg)
             swap = swap_backbone(cfg, backbone)
-            text = json.dumps(_essence(swap.config['model']), sort_keys=True, default=str) + package
-            model = hashlib.sha256(text.encode()).hexdigest()[:8]
+
+            essence = json.dumps(_essence_of(swap.config['model']), sort_keys=True, default=str) + package
+            model = hashlib.sha256(essence.encode()).hexdigest()[:8]
             if model in outcomes:
                 outcome, detail = outcomes[model]
             else:
                 new = Path(scratch, 'new.py')
-                new.write_text(written(str(folder / config), swap.changes, 'Swapped.'))
-                outcome, detail = _tried(cfg, read(new))
+                new.write_text(render_config(str(folder / config), swap.changes, 'Swapped.'))
+                outcome, detail = _run_both(cfg, read_host_config(new))
     except SwapError as error:
         outcome, detail = error.kind, str(error)
-    # folders of the machine on which something was built or tried tell nothing
-    detail = re.sub(r'(?<![\w.])/(?:[\w.+-]+/)+', '', detail.replace(str(folder), 'configs'))
-    return Row(package, config, their_type, outcome, detail, model)
+
+    # The folders of one machine tell a reader nothing.
+    detail = detail.replace(str(folder), 'configs')
+    detail = re.sub(r'(?<![\w.])/(?:[\w.+-]+/)+', '', detail)
+    return Row(package, config, old_type, outcome, detail, model)
 
 
-def _tried(cfg: Config, new: Config) -> tuple[str, str]:
+def _run_both(cfg: Config, new: Config) -> tuple[str, str]:
+    """Return outcome and detail of running the swapped model and, where it fails, the original one."""
     try:
-        try_out(new)
+        run_smoke_test(new)
     except SwapError as error:
         if error.kind == 'too slow':
             raise
+
         try:
-            try_out(cfg)
+            run_smoke_test(cfg)
         except SwapError:
             return ('heads fail too' if runs_to_heads(new) else 'fails too'), str(error)
+
         return error.kind, str(error)
+
     return SWAPPED, ''
 
 
-def _essence(model: object) -> object:
-    """A model's config without what makes no difference to whether it runs."""
-    if isinstance(model, dict):
-        kept = {key: value for key, value in model.items() if key not in NO_DIFFERENCE and not key.startswith('loss')}
-        return {key: _essence(value) for key, value in kept.items()}
-    return [_essence(part) for part in model] if isinstance(model, list | tuple) else model
+def _essence_of(model: object) -> object:
+    """Return a model's config without the entries that make no difference to whether it runs."""
+    if isinstance(model, list | tuple):
+        return [_essence_of(part) for part in model]
+    if not isinstance(model, dict):
+        return model
+
+    essence = {}
+    for key, value in model.items():
+        if key not in NO_DIFFERENCE and not key.startswith('loss'):
+            essence[key] = _essence_of(value)
+
+    return essence
 
 
-def _type_of(backbone: object) -> str:
+def _backbone_type(cfg: Config) -> str:
+    """Return the type of a config's backbone, or of that of the detector inside; empty where there is none."""
+    model = cfg.get('model') or {}
+    backbone = (model.get('detector') or model).get('backbone')
     return str(backbone.get('type', '')) if isinstance(backbone, dict) else ''
 
 
@@ -172,59 +197,76 @@ def _time_limit() -> Iterator[None]:
     def stop(*_) -> None:
         raise TooSlow
 
-    before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    old_handler = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, TIME_LIMIT)
+
     try:
         yield
     except TooSlow:
-        raise SwapError('too slow', f'more than {SECONDS} s of processor time') from None
+        raise SwapError('too slow', f'more than {TIME_LIMIT} s of processor time') from None
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
+        signal.signal(signal.SIGPROF, old_handler)
 
 
 class TooSlow(BaseException):
-    """Not an ``Exception``, which whoever tries something would take for a failure of it."""
+    """The time is up. It is no ``Exception``, because a try of the model would take that for a failure of it."""
 
 
-def _version(package: str) -> str:
-    (distribution, *_) = metadata.packages_distributions()[package]
-    return f'{distribution} {metadata.version(distribution)}'
+def _versions(packages: Sequence[str]) -> str:
+    """Return the distributions that bring packages, with their versions, as they stand in a sentence."""
+    distributions = metadata.packages_distributions()
+    versions = []
+    for package in packages:
+        distribution = distributions[package][0]
+        versions.append(f'{distribution} {metadata.version(distribution)}')
+
+    return ', '.join(versions)
 
 
-def _besides() -> str:
-    """A sentence on what else is installed."""
-    there = [name for name in OPTIONAL if find_spec(name)]
-    absent = [name for name in OPTIONAL if name not in there]
-    found = f'Installed besides: {", ".join(map(_version, there)) or "nothing that matters"}'
-    return f'{found}; not installed: {", ".join(absent)}.' if absent else f'{found}.'
+def _optional_packages() -> str:
+    """Return a sentence on the packages that some configs need."""
+    installed = [name for name in OPTIONAL if find_spec(name)]
+    missing = [name for name in OPTIONAL if name not in installed]
+    sentence = f'Installed besides: {_versions(installed) or "nothing that matters"}'
+    if missing:
+        sentence += f'; not installed: {", ".join(missing)}'
+
+    return f'{sentence}.'
 
 
 def _summary(rows: Sequence[Row], packages: Sequence[str]) -> list[str]:
+    """Return the table of shares, a row for each package and one for all."""
     lines = [
         '| | configs | yield a pyramid | of these, swapped and run | or run as far as with their own backbone | '
-        'swapped and run, of those that run with their own backbone |'
+        'swapped and run, of those that run with their own backbone |',
+        '|---|---|---|---|---|---|',
     ]
-    lines.append('|---|---|---|---|---|---|')
-    for name, part in (*((p, [row for row in rows if row.package == p]) for p in packages), ('all', rows)):
-        pyramids = [row for row in part if row.outcome not in WITHOUT_PYRAMID]
-        swapped = sum(row.outcome == SWAPPED for row in part)
-        as_far = swapped + sum(row.outcome == 'heads fail too' for row in part)
-        failing = ('heads fail too', 'fails too', 'not to be run')
-        runnable = len(pyramids) - sum(row.outcome in failing for row in pyramids)
-        shares = [
-            f'{count} ({count / max(whole, 1):.1%})'
-            for count, whole in ((swapped, len(pyramids)), (as_far, len(pyramids)), (swapped, runnable))
-        ]
-        lines.append(f'| {name} | {len(part)} | {len(pyramids)} | {" | ".join(shares)} of {runnable} |')
+
+    for name in (*packages, 'all'):
+        counts = Counter(row.outcome for row in rows if name in (row.package, 'all'))
+        total = sum(counts.values())
+        pyramids = total - sum(counts[outcome] for outcome in WITHOUT_PYRAMID)
+        runnable = pyramids - sum(counts[outcome] for outcome in NOT_RUNNABLE)
+        swapped = counts[SWAPPED]
+        as_far = swapped + counts['heads fail too']
+
+        shares = [_share(swapped, pyramids), _share(as_far, pyramids), _share(swapped, runnable)]
+        lines.append(f'| {name} | {total} | {pyramids} | {" | ".join(shares)} of {runnable} |')
+
     return lines
 
 
-def _cases(rows: Sequence[Row]) -> Iterator[str]:
-    """One item for each reason, with the configs that it is the reason for."""
-    reasons = defaultdict(list)
+def _share(count: int, total: int) -> str:
+    return f'{count} ({count / max(total, 1):.1%})'
+
+
+def _reasons(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield an item for each reason, the most frequent first, with the configs that it applies to."""
+    rows_of = defaultdict(list)
     for row in rows:
-        reasons[row.detail].append(row)
-    for detail, alike in sorted(reasons.items(), key=lambda item: -len(item[1])):
-        names = ', '.join(f'`{row.package}/{row.config.removesuffix(".py")}`' for row in alike)
-        yield f'- {len(alike)}: {detail}\n  <details><summary>configs</summary>{names}</details>'
+        rows_of[row.detail].append(row)
+
+    for detail, same_reason in sorted(rows_of.items(), key=lambda item: -len(item[1])):
+        names = ', '.join(f'`{row.package}/{row.config.removesuffix(".py")}`' for row in same_reason)
+        yield f'- {len(same_reason)}: {detail}\n  <details><summary>configs</summary>{names}</details>'

@@ -12,8 +12,12 @@ from ..models import place, unwrap_model
 class OfficialCheckpointHook(Hook):
     """Hand a bare backbone's checkpoint to ``model.backbone``, which translates its names as it loads.
 
-    A segmentor's or detector's own checkpoint passes through untouched, and so does any if the backbone is not one
-    of lkdense.
+    The checkpoint of a whole segmentor or detector passes through untouched, and so does any checkpoint if the backbone
+    is not one of lkdense.
+
+    >>> hook = HOOKS.build(dict(type='OfficialCheckpointHook'))
+    >>> hook.priority
+    'VERY_HIGH'
     """
 
     # The other hooks see the names that are going to be loaded.

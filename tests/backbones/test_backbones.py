@@ -1,5 +1,6 @@
 """What every backbone owes, whatever its architecture."""
 
+import math
 from itertools import pairwise
 
 import pytest
@@ -8,49 +9,25 @@ from mmengine.registry import MODELS
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lkdense.backbones import ConvNeXt, RepLKNet, SLaK, UniRepLKNet
-
-TINY_ARCH = dict(depths=(1, 1, 4, 1), dims=(8, 12, 16, 20))
-CASES = {
-    'slak': (SLaK, dict(arch=TINY_ARCH, kernel_sizes=(13, 11, (9, 7), 7), width_factor=1.3)),
-    'slak_square': (SLaK, dict(arch=TINY_ARCH, kernel_sizes=(13, 11, 9, 7), decompose=False)),
-    'replknet': (RepLKNet, dict(arch=TINY_ARCH, kernel_sizes=(13, 11, 9, 7))),
-    'replknet_like_xl': (
-        RepLKNet,
-        dict(arch=TINY_ARCH, kernel_sizes=(9, 9, 9, 7), small_kernel=None, dw_ratio=1.5, norm_outputs=True),
-    ),
-    'convnext': (ConvNeXt, dict(arch=TINY_ARCH)),
-    'convnext_enlarged': (ConvNeXt, dict(arch=TINY_ARCH, kernel_sizes=(31, 29, (7, 27), 13), small_kernel=5)),
-    'unireplknet': (
-        UniRepLKNet,
-        dict(arch=TINY_ARCH, kernel_sizes=((3,), (7,), (13, 3, 9, 3), (5,)), layer_scale_init_value=1.0),
-    ),
-    'convnext_without_scale': (ConvNeXt, dict(arch=TINY_ARCH, layer_scale_init_value=0)),
-}
-
-
-@pytest.fixture(params=CASES.values(), ids=CASES)
-def make(request):
-    cls, arguments = request.param
-    # eps is small against the variance of few values, so that float noise does not grow in the norms
-    return lambda **more: cls(**{**arguments, **more})
+from lkdense.backbones import FAMILIES, ConvNeXt, RepLKNet, SLaK, families
 
 
 @pytest.mark.parametrize('size', [(64, 96), (75, 101)], ids=str)
 def test_strides_and_widths(make, size):
     backbone = make().eval()
-    image = torch.randn(1, 3, *size)
-    outputs = backbone(image)
-    assert tuple(y.shape[1] for y in outputs) == backbone.out_channels
-    for i, y in enumerate(outputs):
-        for side, pixels in zip(y.shape[2:], size):
-            assert abs(side - pixels / (4 * 2**i)) < 1
+    outputs = backbone(torch.randn(1, 3, *size))
+    assert tuple(output.shape[1] for output in outputs) == backbone.out_channels
+
+    for stage, output in enumerate(outputs):
+        for side, pixels in zip(output.shape[2:], size):
+            assert abs(side - pixels / (4 * 2**stage)) < 1
 
 
 def test_out_indices_choose(make):
     backbone = make().eval()
     part = make(out_indices=(1, 3)).eval()
     part.load_state_dict(backbone.state_dict())
+
     image = torch.randn(1, 3, 64, 64)
     whole = backbone(image)
     for ours, expected in zip(part(image), (whole[1], whole[3]), strict=True):
@@ -61,10 +38,15 @@ def test_out_indices_choose(make):
 def test_every_parameter_gets_a_gradient(make):
     for out_indices in ((0, 1, 2, 3), (0, 1)):
         backbone = make(out_indices=out_indices).train()
-        sum(y.square().mean() for y in backbone(torch.randn(2, 3, 64, 64))).backward()
+        loss_of(backbone(torch.randn(2, 3, 64, 64))).backward()
+
         for name, parameter in backbone.named_parameters():
             assert not parameter.requires_grad or parameter.grad.abs().sum() > 0, name
         assert all(p.requires_grad for p in backbone.parameters()) == (out_indices == (0, 1, 2, 3))
+
+
+def loss_of(outputs):
+    return sum(output.square().mean() for output in outputs)
 
 
 @pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last], ids=str)
@@ -72,6 +54,7 @@ def test_outputs_lie_in_memory_as_operators_of_detectors_read_them(make, layout)
     roi_align = pytest.importorskip('mmcv.ops').roi_align
     image = torch.randn(1, 3, 64, 64).contiguous(memory_format=layout)
     box = torch.tensor([[0, 1.0, 1.0, 9.0, 12.0]])
+
     for stage in make().eval()(image):
         ordinary = stage.clone(memory_format=torch.contiguous_format)
         torch.testing.assert_close(roi_align(stage, box, (3, 3)), roi_align(ordinary, box, (3, 3)))
@@ -91,23 +74,26 @@ def test_frozen_stages_stay_as_they_are(make):
     assert not any(p.requires_grad for module in frozen for p in module.parameters())
     assert not any(module.training for part in frozen for module in part.modules())
     assert all(p.requires_grad for p in (*backbone.downsamples[1].parameters(), *backbone.stages[2].parameters()))
+
     before = {key: value.clone() for key, value in backbone.stem.state_dict().items()}
-    sum(y.square().mean() for y in backbone(torch.randn(2, 3, 64, 64))).backward()
+    loss_of(backbone(torch.randn(2, 3, 64, 64))).backward()
     for key, value in backbone.stem.state_dict().items():
         torch.testing.assert_close(value, before[key])
 
 
 def test_checkpointing_changes_nothing_but_memory(make):
-    image = torch.randn(2, 3, 64, 64)
+    image = torch.randn(2, 3, 64, 64, dtype=torch.float64)
     results = []
     weights = make().state_dict()
+
     for with_cp in (False, True):
         backbone = make(with_cp=with_cp, drop_path_rate=0.3).double().train()
         backbone.load_state_dict(weights)
         torch.manual_seed(1)
-        outputs = backbone(image.double())
-        sum(y.square().mean() for y in outputs).backward()
+        outputs = backbone(image)
+        loss_of(outputs).backward()
         results.append((outputs, [p.grad for p in backbone.parameters()], list(backbone.buffers())))
+
     torch.testing.assert_close(*results)
 
 
@@ -117,28 +103,36 @@ def test_deployed_backbone_gives_the_same_numbers(make, randomize_norms):
     before = backbone(image)
     backbone.switch_to_deploy()
     names = list(backbone.state_dict())
+
     for ours, expected in zip(backbone(image), before, strict=True):
         torch.testing.assert_close(ours, expected, rtol=0, atol=1e-10 * expected.abs().max().item())
-    followed = [type(b) for a, b in pairwise(_leaves(backbone)) if isinstance(a, nn.Conv2d) and a.bias is None]
-    assert not [cls for cls in followed if issubclass(cls, _BatchNorm)]
+
+    leaves = [module for module in backbone.modules() if not list(module.children())]
+    for conv, follower in pairwise(leaves):
+        mergeable = isinstance(conv, nn.Conv2d) and conv.bias is None and isinstance(follower, _BatchNorm)
+        assert not mergeable
+
     backbone.switch_to_deploy()
     assert list(backbone.state_dict()) == names
 
 
-def _leaves(module):
-    return [m for m in module.modules() if not list(m.children())]
-
-
 def test_layer_depth_grows(make):
     backbone = make()
-    order = [backbone.stem, backbone.stages[0], backbone.downsamples[0], backbone.stages[1], backbone.downsamples[1]]
-    order += [backbone.stages[2], backbone.downsamples[2], backbone.stages[3]]
+    parts = [backbone.stem, backbone.stages[0]]
+    for downsample, stage in zip(backbone.downsamples, backbone.stages[1:]):
+        parts += [downsample, stage]
+
     names = {id(parameter): name for name, parameter in backbone.named_parameters(prefix='backbone')}
-    depths = [backbone.get_layer_depth(names[id(p)]) for part in order for p in part.parameters()]
-    assert [depth for depth, _ in depths] == sorted(depth for depth, _ in depths)
-    last = -(-len(backbone.stages[2]) // 3) + 4
-    assert {total for _, total in depths} == {last + 1}
-    assert {depth for depth, _ in depths} == set(range(last))
+    depths, totals = [], set()
+    for part in parts:
+        for parameter in part.parameters():
+            depth, total = backbone.get_layer_depth(names[id(parameter)])
+            depths.append(depth)
+            totals.add(total)
+
+    last = math.ceil(len(backbone.stages[2]) / 3) + 4
+    assert depths == sorted(depths)
+    assert set(depths) == set(range(last)) and totals == {last + 1}
     assert backbone.get_layer_depth('decode_head.conv_seg.weight') == (last, last + 1)
     assert backbone.get_layer_depth('backbone.norm0.weight') == (last, last + 1)
     assert backbone.get_stage('backbone.norm0.weight') is None
@@ -152,24 +146,29 @@ def test_half_precision_and_empty_batch(make):
     assert [y.shape[0] for y in backbone(torch.randn(0, 3, 64, 64).bfloat16())] == [0, 0, 0, 0]
 
 
-@pytest.mark.parametrize('cls', [SLaK, RepLKNet, ConvNeXt])
-def test_bad_arguments_are_refused(cls):
-    with pytest.raises(ValueError, match=r"arch must be one of pico, .*got 'huge'"):
-        cls(arch='huge')
+@pytest.mark.parametrize('family', families(), ids=FAMILIES)
+def test_bad_arguments_are_refused(family):
+    with pytest.raises(ValueError, match=r"arch must be one of \w+, .*got 'huge'"):
+        family(arch='huge')
     with pytest.raises(ValueError, match='four of each'):
-        cls(arch=dict(depths=(1, 1, 1), dims=(8, 8, 8, 8)))
+        family(arch=dict(depths=(1, 1, 1), dims=(8, 8, 8, 8)))
     with pytest.raises(ValueError, match='kernel_sizes must have four entries'):
-        cls(arch='pico', kernel_sizes=(7, 7, 7))
+        family(kernel_sizes=(7, 7, 7))
+
+
+@pytest.mark.parametrize('family', [SLaK, RepLKNet, ConvNeXt])
+def test_even_kernels_are_refused(family):
     with pytest.raises(ValueError, match=r'odd int or a .* got 12'):
-        cls(arch='pico', kernel_sizes=(7, 7, 12, 7), small_kernel=3)
+        family(arch='pico', kernel_sizes=(7, 7, 12, 7), small_kernel=3)
 
 
 @pytest.mark.parametrize('name', ['SLaK', 'lkdense.SLaK'])
 def test_is_found_by_its_name(name):
-    assert isinstance(MODELS.build(dict(type=name, arch=TINY_ARCH, kernel_sizes=(13, 11, 9, 7))), SLaK)
+    assert isinstance(MODELS.build(dict(type=name, arch='pico')), SLaK)
 
 
-PARAMETERS = [  # millions, dense, with a classifier of 1000 classes and the norm before it
+# Millions of parameters, dense, with a classifier of 1000 classes and the norm before it.
+PARAMETERS = [
     (SLaK, 'tiny', 50.70),
     (SLaK, 'small', 91.13),
     (SLaK, 'base', 157.95),
@@ -188,6 +187,7 @@ PARAMETERS = [  # millions, dense, with a classifier of 1000 classes and the nor
 def test_parameter_counts_are_the_published_ones(cls, arch, millions):
     with torch.device('meta'):
         backbone = cls(arch)
+
     body = sum(p.numel() for name, p in backbone.named_parameters() if not name.startswith('norm'))
     width = backbone.out_channels[-1]
     assert (body + 2 * width + 1000 * width + 1000) / 1e6 == pytest.approx(millions, abs=0.005)
@@ -196,9 +196,10 @@ def test_parameter_counts_are_the_published_ones(cls, arch, millions):
 @pytest.mark.parametrize('cls', [SLaK, ConvNeXt])
 def test_weights_start_as_the_authors_draw_them(cls):
     backbone = cls('pico')
-    layers = [m for m in backbone.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
-    large = [m for m in layers if m.weight.numel() > 5000]
+    layers = [module for module in backbone.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
+    large = [layer for layer in layers if layer.weight.numel() > 5000]
     assert len(large) > 20
+
     for layer in large:
         assert layer.weight.std().item() == pytest.approx(0.02, rel=0.1)
     assert all((layer.bias == 0).all() for layer in layers if layer.bias is not None)

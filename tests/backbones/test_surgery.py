@@ -7,7 +7,7 @@ from mmengine.registry import MODELS, DefaultScope
 from lkdense.commands import main
 from lkdense.config import read_config
 from lkdense.data.synthetic import write_scenes
-from lkdense.enlarge import EnlargedDepthwise
+from lkdense.layers.enlarge import EnlargedDepthwise
 from lkdense.models import load_model
 from lkdense.training.runner import CompleteCheckpointHook, ToolRunner
 
@@ -29,7 +29,7 @@ def build(config, scope='mmseg'):
 
 
 def evaluating(model):
-    # mmseg's MobileNetV2 returns nothing from train and eval
+    # train() and eval() of mmseg's MobileNetV2 return nothing.
     model.eval()
     return model
 
@@ -45,12 +45,14 @@ def assert_same(a, b, tolerance=1e-5):
 
 @pytest.fixture(params=BACKBONES)
 def host(request, randomize_norms, tmp_path):
-    """A backbone of a host as a config, its scope, and a checkpoint and maps of an image from before."""
+    """A host's backbone as a config, its scope, and its checkpoint and maps before it is enlarged."""
     scope = 'mmdet' if request.param == 'mmdet' else 'mmseg'
     read_config('ablations/deeplabv3plus_mobilenetv2_cityscapes' if scope == 'mmseg' else 'fcos_replknet_31b_coco')
+
     config = BACKBONES[request.param]
     model = evaluating(randomize_norms(build(config, scope)))
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'before.pth')
+
     image = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         return config, scope, tmp_path / 'before.pth', image, model(image)
@@ -60,10 +62,12 @@ def test_it_begins_as_the_checkpoint_from_before(host):
     config, scope, checkpoint, image, expected = host
     init_cfg = dict(type='Pretrained', checkpoint=str(checkpoint))
     model = build(enlarged(dict(config, init_cfg=init_cfg)), scope)
-    # outside of the scope in which it was built, as some callers do
+    # Some callers initialise it outside the scope in which it was built.
     model.init_weights()
+
     with torch.no_grad():
         assert_same(evaluating(model)(image), expected)
+
     whole = evaluating(build(enlarged(config), scope))
     whole.load_state_dict(torch.load(checkpoint)['state_dict'])
     with torch.no_grad():
@@ -79,6 +83,7 @@ def test_without_a_checkpoint_it_begins_as_the_host_would(host):
     torch.manual_seed(2)
     before = evaluating(build(config, scope))
     before.init_weights()
+
     with torch.no_grad():
         assert_same(model(image), before(image))
 
@@ -87,13 +92,15 @@ def test_gradients_reach_the_new_taps_and_merging_keeps_the_output(host):
     config, scope, _, image, _ = host
     model = build(enlarged(config), scope)
     model.init_weights()
-    # at stride 32 a map of 8 x 8, which the outer taps, 6 pixels from the middle, still meet
-    sum(y.square().mean() for y in model(torch.randn(2, 3, 256, 256))).backward()
+    # At stride 32 the map is 8 x 8, so the outer taps, 6 pixels from the middle, still meet it.
+    sum(output.square().mean() for output in model(torch.randn(2, 3, 256, 256))).backward()
+
     layers = [layer for layer in model.modules() if isinstance(layer, EnlargedDepthwise)]
     assert layers
     for layer in layers:
         assert layer.weight.grad[:, :, 0, 0].abs().sum() > 0 and layer.small.weight.grad.abs().sum() > 0
         layer.small.weight.data.normal_(std=0.01)
+
     model.eval()
     with torch.no_grad():
         expected = model(image)
@@ -115,7 +122,9 @@ def test_an_official_checkpoint_is_translated_and_a_wrong_one_refused():
     middle = model.stages[1][0].depthwise.weight[:, :, 12:19, 12:19]
     assert torch.equal(middle, weights['stages.1.0.depthwise.weight'])
     assert model.stages[0][0].depthwise.kernel_size == (7, 7)
+
     del official['stages.1.0.dwconv.weight']
+
     with pytest.raises(ValueError, match=r'stages\.1\.0\.depthwise\.weight is missing'):
         model.load_state_dict(official)
 
@@ -133,8 +142,10 @@ def test_shortcuts_are_switched_off():
     block = plain.layer3[1]
     x = torch.randn(1, 8, 8, 8)
     assert torch.equal(block(x), block.conv(x))
+
     both = build(enlarged(dict(type='WithoutShortcuts', backbone=BACKBONES['mmseg'])))
     assert not both.layer3[1].use_res_connect and both.layer3[1].conv[1].conv.kernel_size == (13, 13)
+
     with pytest.raises(ValueError, match='no block of this ConvNeXt has one of use_res_connect'):
         build(dict(type='WithoutShortcuts', backbone=dict(type='ConvNeXt', arch=SMALL)))
 
@@ -148,7 +159,7 @@ NARROW = {
 }
 BEFORE = {'model.backbone.widen_factor': 0.25, **NARROW}
 AFTER = {'model.backbone.backbone.widen_factor': 0.25, **NARROW}
-# a training of two iterations, each with a checkpoint, on images of 64x64
+# Two iterations on images of 64x64, each with a checkpoint.
 SHORT = {
     **AFTER,
     'model.data_preprocessor.size': (64, 64),
@@ -170,6 +181,7 @@ def short_training(work_dir, **changes):
     if changes:
         runner.register_hook(CompleteCheckpointHook())
     runner.train()
+
     return torch.load(f'{work_dir}/iter_2.pth', weights_only=False)
 
 
@@ -180,11 +192,12 @@ def test_it_trains_from_an_old_checkpoint_resumes_and_deploys(tmp_path, monkeypa
     torch.save(before, 'before.pth')
     trained = short_training('work')
     resumed = short_training('again', load_from='work/iter_1.pth', resume=True)
+
     for part in ('state_dict', 'ema_state_dict'):
         assert trained[part].keys() == resumed[part].keys()
         assert all(torch.equal(value, resumed[part][name]) for name, value in trained[part].items()), part
 
-    # the dilated 3x3 kernel lies in the middle, and taps around it that meet the map of 4 x 4 have learned
+    # The dilated 3x3 kernel lies in the middle; the taps around it that meet the map of 4 x 4 have learned.
     layer = 'layer6.0.conv.1.conv'
     weight = trained['ema_state_dict'][f'module.backbone.{layer}.weight']
     assert torch.allclose(weight[:, :, 4:9:2, 4:9:2], before[f'{layer}.weight'], atol=0.05)
@@ -192,6 +205,7 @@ def test_it_trains_from_an_old_checkpoint_resumes_and_deploys(tmp_path, monkeypa
 
     model = load_model(read_config(CONFIG, AFTER), 'work/iter_2.pth')
     image = torch.randn(1, 3, 64, 64)
+
     with torch.no_grad():
         expected = model(image, mode='tensor')
         options = [f'{key}={value}' for key, value in AFTER.items()]

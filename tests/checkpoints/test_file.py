@@ -2,37 +2,14 @@
 
 import argparse
 import collections
-import os
 
 import numpy as np
 import pytest
 import torch
-from mmengine.logging import HistoryBuffer
-from mmengine.runner import load_checkpoint
 
-from lkdense import ConvNeXt
 from lkdense.checkpoints.file import CheckpointError, objects_in, read, tensors_only, trust_checkpoints, write
 
 WEIGHTS = {'a': torch.arange(6.0).reshape(2, 3), 'b': torch.ones(4)}
-
-
-class Command:
-    """Unpickling this makes a folder, as it could do anything else."""
-
-    def __init__(self, folder):
-        self.folder = str(folder)
-
-    def __reduce__(self):
-        return os.mkdir, (self.folder,)
-
-
-@pytest.fixture(params=[True, False], ids=['zip', 'legacy'])
-def save(request, tmp_path):
-    def save(checkpoint, name='file.pth'):
-        torch.save(checkpoint, tmp_path / name, _use_new_zipfile_serialization=request.param)
-        return tmp_path / name
-
-    return save
 
 
 def test_plain_values_that_authors_keep_are_read(save):
@@ -46,35 +23,27 @@ def test_plain_values_that_authors_keep_are_read(save):
     assert checkpoint['best'] == 0.5 and checkpoint['classes'].tolist() == [0, 1, 2]
 
 
-def test_other_objects_are_named_and_not_made(save, tmp_path):
-    path = save(dict(model=WEIGHTS, extra=Command(tmp_path / 'made')))
+def test_other_objects_are_named_and_not_made(save, hostile, tmp_path):
+    path = save(dict(model=WEIGHTS, extra=hostile))
     with pytest.raises(CheckpointError, match=r'more than tensors.*posix\.mkdir.*--trust-checkpoint'):
         read(path)
     assert 'posix.mkdir' in objects_in(path)
     assert not (tmp_path / 'made').exists()
 
 
-def test_other_objects_are_made_for_who_trusts_them(save, tmp_path, monkeypatch):
-    monkeypatch.setenv('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', '0')  # so that it is taken back after the test
-    path = save(dict(model=WEIGHTS, extra=Command(tmp_path / 'made')))
+def test_other_objects_are_made_for_who_trusts_them(save, hostile, tmp_path, monkeypatch):
+    # Set here, the variable is taken back after the test.
+    monkeypatch.setenv('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', '0')
+    path = save(dict(model=WEIGHTS, extra=hostile))
     trust_checkpoints()
     torch.testing.assert_close(read(path)['model'], WEIGHTS)
     assert (tmp_path / 'made').exists()
 
 
-def test_others_inside_cannot_unpickle_either(save, tmp_path):
-    path = save(dict(model=WEIGHTS, extra=Command(tmp_path / 'made')))
+def test_others_inside_cannot_unpickle_either(save, hostile, tmp_path):
+    path = save(dict(model=WEIGHTS, extra=hostile))
     with tensors_only(), pytest.raises(Exception, match='Weights only load failed'):
         torch.load(path, weights_only=False)
-    assert not (tmp_path / 'made').exists()
-
-
-def test_init_cfg_of_a_backbone_does_not_unpickle(save, tmp_path):
-    arch = dict(depths=(1, 1, 1, 1), dims=(8, 8, 8, 8))
-    path = save(dict(ConvNeXt(arch).state_dict(), extra=Command(tmp_path / 'made')))
-    backbone = ConvNeXt(arch, init_cfg=dict(type='Pretrained', checkpoint=str(path)))
-    with pytest.raises(Exception, match='Weights only load failed'):
-        backbone.init_weights()
     assert not (tmp_path / 'made').exists()
 
 
@@ -149,27 +118,3 @@ def test_a_damaged_safetensors_file_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(CheckpointError, match='damaged'):
         read(path)
-
-
-def test_mmengine_loads_safetensors_wherever_it_loads(tmp_path):
-    arch = dict(depths=(1, 1, 1, 1), dims=(8, 8, 8, 8))
-    saved = ConvNeXt(arch).state_dict()
-    write(saved, tmp_path / 'file.safetensors')
-    by_call = ConvNeXt(arch)
-    load_checkpoint(by_call, str(tmp_path / 'file.safetensors'), map_location='cpu')
-    by_config = ConvNeXt(arch, init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'file.safetensors')))
-    by_config.init_weights()
-    for backbone in (by_call, by_config):
-        torch.testing.assert_close(dict(backbone.state_dict()), dict(saved))
-
-
-def test_what_mmengine_logs_is_plain_and_getattr_is_not(save):
-    class Lookup:
-        def __reduce__(self):
-            return getattr, (collections.OrderedDict, 'fromkeys')
-
-    history = HistoryBuffer([1.0, 3.0], [1, 1])
-    found = read(save(dict(state_dict=WEIGHTS, message_hub=dict(log_scalars=dict(loss=history)))))
-    assert found['message_hub']['log_scalars']['loss'].mean() == 2
-    with pytest.raises(CheckpointError):
-        read(save(dict(state_dict=WEIGHTS, extra=Lookup())))

@@ -1,10 +1,10 @@
 """Classifiers give the authors' scores from their checkpoints, train on soft targets, and pretrain dense models."""
 
-import os
+import io
 import re
-import subprocess
-import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ import torch
 
 from lkdense.classification import Accuracy, ImageClassifier, ImageFolder
 from lkdense.classification.classifier import cut_and_mix
+from lkdense.commands import main
 from lkdense.config import read_config
 from lkdense.data.synthetic import write_scenes
 from lkdense.models import load_model
@@ -37,14 +38,10 @@ def build(name, **options):
 @pytest.mark.parametrize('name', FIXTURES)
 def test_scores_are_the_authors(name):
     model = build(name)
-
-    class Loading:
-        def __init__(self):
-            self.model = model
-
     checkpoint = torch.load(OFFICIAL / f'{name}.pth')
-    OfficialCheckpointHook().after_load_checkpoint(Loading(), checkpoint)
+    OfficialCheckpointHook().after_load_checkpoint(SimpleNamespace(model=model), checkpoint)
     model.load_state_dict(checkpoint['state_dict'], strict=True)
+
     expected = torch.load(OFFICIAL / f'{name}.expected.pt')
     with torch.no_grad():
         scores = model.eval()(expected['input'])
@@ -61,9 +58,10 @@ def test_targets_are_smoothed():
 @pytest.mark.parametrize('options', [dict(mixup=0.8), dict(cutmix=1.0), dict(mixup=0.8, cutmix=1.0)])
 def test_mixed_targets_say_how_much_of_each_image_there_is(options):
     model = build('convnext_7', **options)
-    # each image shows its own label, so that its mean tells the share of each
+    # Every pixel of an image is its label, so the mean of a mixture shows the share of each.
     labels = torch.arange(4)
     images = labels.float().view(4, 1, 1, 1).expand(4, 3, 64, 64)
+
     for seed in range(20):
         np.random.seed(seed)
         inputs, targets = model.targets(images, labels)
@@ -93,20 +91,27 @@ def test_an_unknown_norm_is_refused():
 
 def test_accuracy_by_hand():
     metric = Accuracy(topk=(1, 2))
-    scores = [[0.1, 0.7, 0.2], [0.5, 0.1, 0.4], [0.2, 0.3, 0.5], [0.9, 0.0, 0.1]]
-    samples = [dict(scores=torch.tensor(s), label=label) for s, label in zip(scores, [1, 2, 0, 0])]
-    metric.process({}, samples)
+    for scores, label in (
+        ([0.1, 0.7, 0.2], 1),
+        ([0.5, 0.1, 0.4], 2),
+        ([0.2, 0.3, 0.5], 0),
+        ([0.9, 0.0, 0.1], 0),
+    ):
+        metric.process({}, [dict(scores=torch.tensor(scores), label=label)])
+
     assert metric.evaluate(4) == {'accuracy/top1': 50.0, 'accuracy/top2': 75.0}
 
 
 def test_classes_are_numbered_by_name_and_may_be_empty(tmp_path):
-    written = write_scenes('imagenet', tmp_path, images=12, size=48, num_classes=3)
-    dataset = ImageFolder(str(written.folder / 'train'))
-    assert len(dataset) == written.train
-    assert dataset.metainfo['classes'][:2] == ['n01440764', 'n01443537'] and len(dataset.metainfo['classes']) == 10
-    for i in range(len(dataset)):
-        data = dataset.get_data_info(i)
-        assert dataset.metainfo['classes'][data['label']] == Path(data['img_path']).parent.name
+    synthetic = write_scenes('imagenet', tmp_path, images=12, size=48, num_classes=3)
+    dataset = ImageFolder(str(synthetic.folder / 'train'))
+    assert len(dataset) == synthetic.train
+
+    classes = dataset.metainfo['classes']
+    assert classes[:2] == ['n01440764', 'n01443537'] and len(classes) == 10
+    for index in range(len(dataset)):
+        data = dataset.get_data_info(index)
+        assert classes[data['label']] == Path(data['img_path']).parent.name
 
 
 def test_a_folder_without_images_is_refused(tmp_path):
@@ -115,47 +120,52 @@ def test_a_folder_without_images_is_refused(tmp_path):
 
 
 @pytest.fixture(scope='module')
-def pretrained(tmp_path_factory):
-    """A folder with the synthetic data sets, and what training a classifier in it printed."""
+def pretraining(tmp_path_factory):
+    """A folder with synthetic images, a config and two epochs of training; and the text that the command printed."""
     folder = tmp_path_factory.mktemp('pretraining')
-    write_scenes('imagenet', folder / 'data', images=80, size=64, num_classes=2)
+    write_scenes('imagenet', folder / 'data', images=40, size=64, num_classes=2)
     (folder / 'config.py').write_text(
         f"""
 _base_ = {str(ROOT / 'configs/classifier_slak_pico_in1k.py')!r}
 arch = dict(depths=(1, 1, 1, 1), dims=(8, 16, 24, 32))
 sizes = dict(arch=arch, kernel_sizes=(13, 11, 9, 7), out_indices=(3,), norm_outputs=False)
 model = dict(backbone=dict(_delete_=True, type='SLaK', **sizes), num_classes=10)
-train_dataloader = dict(batch_size=16, num_workers=0, persistent_workers=False)
-val_dataloader = dict(batch_size=16, num_workers=0, persistent_workers=False)
+train_dataloader = dict(batch_size=8, num_workers=0, persistent_workers=False)
+val_dataloader = dict(batch_size=8, num_workers=0, persistent_workers=False)
 test_dataloader = val_dataloader
 train_cfg = dict(max_epochs=2, val_interval=1)
 default_hooks = dict(checkpoint=dict(interval=1), logger=dict(interval=1))
 custom_hooks = [dict(type='EMAHook', momentum=0.1), dict(type='SparseTrainingHook', density=0.6, interval=2)]
 """
     )
-    return folder, tool(folder, 'train.py', 'config.py', '--work-dir', 'work')
+
+    return folder, run(folder, 'train', '--work-dir', 'work')
 
 
-def tool(folder: Path, name: str, *args) -> str:
-    environment = {**os.environ, 'PYTHONPATH': str(ROOT), 'CUDA_VISIBLE_DEVICES': ''}
-    command = [sys.executable, str(ROOT / 'tools' / name), *map(str, args)]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout + done.stderr
+def run(folder: Path, verb: str, *args: str) -> str:
+    """Run a command on the config in ``folder``; return the text that it printed."""
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed), redirect_stderr(printed):
+        patch.chdir(folder)
+        main([verb, 'config.py', *args])
+
+    return printed.getvalue()
 
 
-def test_a_classifier_trains_sparsely_and_is_tested(pretrained):
-    folder, printed = pretrained
+def test_a_classifier_trains_sparsely_and_is_tested(pretraining):
+    folder, printed = pretraining
     assert 'accuracy/top1' in printed and 'sparse/density: 0.6' in printed
-    tested = tool(folder, 'test.py', 'config.py', 'work/epoch_2.pth', '--work-dir', 'tested')
-    assert re.search(r'top-1 \d+\.\d\d %, top-5 \d+\.\d\d %', tested.splitlines()[-1])
-    resumed = tool(folder, 'train.py', 'config.py', '--work-dir', 'work', '--resume')
-    assert 'resumed epoch: 2' in resumed
+    printed = run(folder, 'test', 'work/epoch_2.pth', '--work-dir', 'tested')
+    assert re.search(r'top-1 \d+\.\d\d %, top-5 \d+\.\d\d %', printed.splitlines()[-1])
 
 
-def test_its_checkpoint_starts_a_dense_model_which_stays_sparse(pretrained):
-    folder, _ = pretrained
-    checkpoint = torch.load(folder / 'work/epoch_2.pth', weights_only=False)
+def test_its_training_resumes(pretraining):
+    folder, _ = pretraining
+    assert 'resumed epoch: 2' in run(folder, 'train', '--work-dir', 'work', '--resume')
+
+
+def test_its_checkpoint_starts_a_dense_model_which_stays_sparse(pretraining):
+    folder, _ = pretraining
     cfg = read_config('upernet_slak_pico_ade20k')
     cfg.model.backbone.update(
         arch=dict(depths=(1, 1, 1, 1), dims=(8, 16, 24, 32)),
@@ -165,7 +175,11 @@ def test_its_checkpoint_starts_a_dense_model_which_stays_sparse(pretrained):
     widths = [10, 20, 31, 41]
     cfg.model.decode_head.in_channels, cfg.model.auxiliary_head.in_channels = widths, widths[2]
     backbone = load_model(cfg).backbone.state_dict()
-    weights = {k.removeprefix('backbone.'): v for k, v in checkpoint['state_dict'].items() if k[:9] == 'backbone.'}
-    torch.testing.assert_close({name: backbone[name] for name in weights}, weights)
+
+    pretrained = torch.load(folder / 'work/epoch_2.pth', weights_only=False)['state_dict']
+    for name, weight in pretrained.items():
+        if name.startswith('backbone.'):
+            torch.testing.assert_close(backbone[name.removeprefix('backbone.')], weight)
+
     conv = backbone['stages.2.0.mlp.0.weight']
     assert 0 < conv.count_nonzero() < 0.95 * conv.numel()

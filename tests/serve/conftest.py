@@ -15,7 +15,7 @@ import torch
 
 from lkdense.config import config_path, read_config
 from lkdense.models import load_model
-from lkdense.serve.served_model import Subject
+from lkdense.serve.served_model import ServedModel
 
 SEGMENTOR = config_path('upernet_convnext_pico_ade20k')
 DETECTOR = config_path('examples/cascade_mask_rcnn_slak_pico_nuclei')
@@ -27,16 +27,15 @@ OPTIONS = {
         'model.test_cfg.rcnn.max_per_img': 20,
     },
 }
-# seconds; a busy machine takes its time for a model's answer
-PATIENCE = 60
+PATIENCE = 60  # seconds that a busy machine may take for a model's answer
 
 
 class Browser:
     """One tab of Chromium, driven by the DevTools protocol through pipes.
 
     Args:
-        path: of the browser.
-        profile: folder for what it keeps.
+        path: path of the browser.
+        profile: folder for what the browser keeps.
     """
 
     def __init__(self, path: str, profile: str):
@@ -44,30 +43,37 @@ class Browser:
         self.read_end, from_browser = os.pipe()
         options = '--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--hide-scrollbars'
         command = [path, *options, f'--user-data-dir={profile}', '--remote-debugging-pipe', 'about:blank']
-        # the protocol wants its pipes to be 3 and 4; sh may know numbers of one digit only
+        # The protocol wants its pipes to be 3 and 4. Bash does it, because sh may know numbers of one digit only.
         script = f'exec "$@" 3<&{to_browser} 4>&{from_browser}'
         self.process = subprocess.Popen(
             ['bash', '-c', script, 'bash', *command], pass_fds=(to_browser, from_browser), stderr=subprocess.DEVNULL
         )
         os.close(to_browser)
         os.close(from_browser)
+
         self.numbers, self.buffer, self.errors, self.session = itertools.count(1), b'', [], None
         target = self.call('Target.createTarget', url='about:blank')['targetId']
         self.session = self.call('Target.attachToTarget', targetId=target, flatten=True)['sessionId']
+
         for domain in ('Page', 'Runtime', 'DOM', 'Log'):
             self.call(f'{domain}.enable')
 
     def call(self, method: str, **params):
         """Return the result of a command; uncaught errors of the page are collected in ``errors`` meanwhile."""
         number = next(self.numbers)
-        message = dict(id=number, method=method, params=params, **({'sessionId': self.session} if self.session else {}))
+        message = dict(id=number, method=method, params=params)
+        if self.session:
+            message['sessionId'] = self.session
+
         os.write(self.write_end, json.dumps(message).encode() + b'\0')
+
         for answer in self.messages():
             if answer.get('method') == 'Runtime.exceptionThrown':
                 self.errors.append(answer['params']['exceptionDetails'])
             if answer.get('id') == number:
-                assert 'error' not in answer, (method, answer['error'])
+                assert 'error' not in answer, (method, answer)
                 return answer['result']
+
         raise AssertionError('the browser has ended')
 
     def messages(self) -> Iterator[dict]:
@@ -77,6 +83,7 @@ class Browser:
                 if not part:
                     return
                 self.buffer += part
+
             text, _, self.buffer = self.buffer.partition(b'\0')
             yield json.loads(text)
 
@@ -116,8 +123,9 @@ class Browser:
         )
         place = dict(x=left + x * width, y=top + y * height)
         self.call('Input.dispatchMouseEvent', type='mouseMoved', **place)
-        for kind in ('mousePressed', 'mouseReleased') if click else ():
-            self.call('Input.dispatchMouseEvent', type=kind, button='left', clickCount=1, **place)
+        if click:
+            for kind in ('mousePressed', 'mouseReleased'):
+                self.call('Input.dispatchMouseEvent', type=kind, button='left', clickCount=1, **place)
 
     def key(self, name: str) -> None:
         for kind in ('keyDown', 'keyUp'):
@@ -143,21 +151,23 @@ def browser(chromium, tmp_path_factory):
 @pytest.fixture(scope='session')
 def checkpoints(tmp_path_factory):
     """Files of random weights, by the path of the config."""
-    folder, files = tmp_path_factory.mktemp('checkpoints'), {}
-    for number, name in enumerate(OPTIONS):
-        files[name] = folder / f'{number}.pth'
-        torch.save(load_model(read_config(name)).state_dict(), files[name])
-    return files
+    folder = tmp_path_factory.mktemp('checkpoints')
+    paths = {}
+    for number, config in enumerate(OPTIONS):
+        paths[config] = folder / f'{number}.pth'
+        torch.save(load_model(read_config(config)).state_dict(), paths[config])
+
+    return paths
 
 
 @pytest.fixture(scope='session')
 def segmentor(checkpoints):
-    return Subject('segmentor', read_config(SEGMENTOR, OPTIONS[SEGMENTOR]), checkpoints[SEGMENTOR])
+    return ServedModel('segmentor', read_config(SEGMENTOR, OPTIONS[SEGMENTOR]), checkpoints[SEGMENTOR])
 
 
 @pytest.fixture(scope='session')
 def detector(checkpoints):
-    return Subject('detector', read_config(DETECTOR, OPTIONS[DETECTOR]), checkpoints[DETECTOR])
+    return ServedModel('detector', read_config(DETECTOR, OPTIONS[DETECTOR]), checkpoints[DETECTOR])
 
 
 @pytest.fixture(scope='session')

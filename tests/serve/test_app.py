@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from lkdense.errors import UserError
-from lkdense.serve.app import HEADERS, create_app, mask_runs, open_server
+from lkdense.serve.app import HEADERS, create_app, encode_mask, open_server
 from lkdense.serve.images import MAX_BYTES
 from lkdense.serve.served_model import CELL
-from lkdense.serve.session import Recent
+from lkdense.serve.session import LRUCache
 
 WIDTH, HEIGHT = 60, 45
 
@@ -37,17 +37,18 @@ def image(client, photo):
     return f'/images/{sent["key"]}'
 
 
-def decoded(answer, name='values'):
+def decode_bytes(answer, name='values'):
     columns, rows = answer['size']
     return np.frombuffer(base64.b64decode(answer[name]), np.uint8).reshape(rows, columns)
 
 
-def test_the_page_and_what_it_is_made_of(client):
+def test_the_page_and_its_files_are_served(client):
     page = client.get('/')
     assert page.mimetype == 'text/html'
     for name in ('page.js', 'pane.js', 'drawing.js', 'server.js', 'page.css', 'icon.svg'):
         assert client.get(f'/static/{name}').status_code == 200, name
-    # nothing from elsewhere: it works without a network
+
+    # It works without a network: nothing comes from another host.
     assert b'://' not in page.data
     assert {name: page.headers[name] for name in HEADERS} == HEADERS
 
@@ -65,24 +66,28 @@ def test_models_and_examples_are_described(client, segmentor):
 
 
 def test_an_image_is_segmented_and_scored_at_a_point(client, image):
-    found = client.get(f'{image}/0/prediction').json
-    labels = decoded(found, 'labels')
-    assert labels.shape == (HEIGHT, WIDTH) and found['seconds'] > 0
+    prediction = client.get(f'{image}/0/prediction').json
+    labels = decode_bytes(prediction, 'labels')
+    assert labels.shape == (HEIGHT, WIDTH) and prediction['seconds'] > 0
+
     for row, column in ((0, 0), (20, 30), (HEIGHT - 1, WIDTH - 1)):
         x, y = (column + 0.5) / WIDTH, (row + 0.5) / HEIGHT
-        here = client.get(f'{image}/0/scores?x={x}&y={y}').json
-        assert here['classes'][0] == labels[row, column]
-        assert here['scores'] == sorted(here['scores'], reverse=True)
-        assert len(here['scores']) == 8 and 0 < sum(here['scores']) <= 1
+        answer = client.get(f'{image}/0/scores?x={x}&y={y}').json
+        assert answer['classes'][0] == labels[row, column]
+        assert answer['scores'] == sorted(answer['scores'], reverse=True)
+        assert len(answer['scores']) == 8 and 0 < sum(answer['scores']) <= 1
 
 
 def test_objects_are_detected_with_masks(client, image):
-    found = client.get(f'{image}/1/prediction').json
-    assert len(found['boxes']) == len(found['scores']) == len(found['masks']) == 20
-    # the mask of the surest lies in its box, give or take a pixel
-    (left, top), (width, height) = found['masks'][0]['place'], found['masks'][0]['size']
-    box = found['boxes'][0]
-    assert box[0] - 1 <= left and left + width <= box[2] + 1 and box[1] - 1 <= top and top + height <= box[3] + 1
+    prediction = client.get(f'{image}/1/prediction').json
+    assert len(prediction['boxes']) == len(prediction['scores']) == len(prediction['masks']) == 20
+
+    # The mask of the surest object lies in its box, give or take a pixel.
+    (left, top), (width, height) = prediction['masks'][0]['place'], prediction['masks'][0]['size']
+    box = prediction['boxes'][0]
+    assert box[0] - 1 <= left and left + width <= box[2] + 1
+    assert box[1] - 1 <= top and top + height <= box[3] + 1
+
     assert Image.open(io.BytesIO(client.get(image).data)).size == (WIDTH, HEIGHT)
     assert client.get(f'{image}/1/scores?x=0.5&y=0.5').status_code == 400
 
@@ -92,20 +97,24 @@ def test_masks_come_back_from_their_runs(seed):
     generator = np.random.default_rng(seed)
     mask = np.zeros((12, 17), bool)
     mask[2:9, 3 : 3 + 3 * seed] = generator.random((7, 3 * seed)) < 0.5
-    runs = mask_runs(mask)
-    flat = np.concatenate([np.full(run, index % 2, bool) for index, run in enumerate(runs['runs'])] or [[]])
-    again = np.zeros_like(mask)
-    (left, top), (width, height) = runs['place'], runs['size']
-    again[top : top + height, left : left + width] = flat.reshape(height, width)
-    assert (again == mask).all()
+    encoded = encode_mask(mask)
+
+    pixels = []
+    for index, run in enumerate(encoded['runs']):
+        pixels += [bool(index % 2)] * run
+
+    decoded = np.zeros_like(mask)
+    (left, top), (width, height) = encoded['place'], encoded['size']
+    decoded[top : top + height, left : left + width] = np.array(pixels, bool).reshape(height, width)
+    assert (decoded == mask).all()
 
 
 @pytest.mark.parametrize('number', [0, 1])
 @pytest.mark.parametrize(('x', 'y'), [(0.1, 0.2), (0.5, 0.5), (0.9, 0.85)])
 def test_the_receptive_field_lies_around_the_point(client, image, number, x, y):
     answer = client.get(f'{image}/{number}/field?x={x}&y={y}&stage=0').json
-    cells = decoded(answer)
-    # the models see 96 x 72 pixels, the detector padded to 96 x 96
+    cells = decode_bytes(answer)
+    # The models see 96 x 72 pixels, which the detector pads to 96 x 96.
     assert cells.shape == (72 // CELL, 96 // CELL) and answer['extent'] == [1, 1]
     row, column = np.unravel_index(cells.argmax(), cells.shape)
     assert cells.max() == 255
@@ -113,7 +122,11 @@ def test_the_receptive_field_lies_around_the_point(client, image, number, x, y):
 
 
 def test_a_later_stage_sees_more(client, image):
-    areas = [(decoded(client.get(f'{image}/0/field?x=.5&y=.5&stage={i}').json) > 0).mean() for i in range(3)]
+    areas = []
+    for stage in range(3):
+        answer = client.get(f'{image}/0/field?x=.5&y=.5&stage={stage}').json
+        areas.append((decode_bytes(answer) > 0).mean())
+
     assert areas == sorted(areas) and areas[0] < 0.5 < areas[2]
 
 
@@ -144,11 +157,11 @@ def test_what_cannot_be_taken_is_refused(client, photo):
     assert client.get('/models', headers={'Host': 'elsewhere.example'}).status_code == 400
 
 
-def test_a_failing_model_is_said(client, image, segmentor, monkeypatch):
+def test_a_failing_model_is_reported(client, image, segmentor, monkeypatch):
     def fail(*_):
         raise RuntimeError('out of memory')
 
-    monkeypatch.setattr(segmentor, 'receptive_field', fail)
+    monkeypatch.setattr(segmentor, 'compute_receptive_field', fail)
     answer = client.get(f'{image}/0/field?x=0&y=0&stage=0')
     assert answer.status_code == 500
     assert answer.json['error'] == 'the model failed with RuntimeError: out of memory'
@@ -164,49 +177,58 @@ def test_models_are_called_one_at_a_time(segmentor, photo, monkeypatch):
         inside.pop()
         return np.zeros((1, 1)), (1, 1)
 
-    monkeypatch.setattr(segmentor, 'receptive_field', slow)
+    monkeypatch.setattr(segmentor, 'compute_receptive_field', slow)
     app = create_app([segmentor, segmentor])
     key = app.test_client().post('/images', data=photo).json['key']
     paths = [f'/images/{key}/{number}/field?x=0&y=0&stage=0' for number in (0, 1, 0, 1)]
+
     with ThreadPoolExecutor(4) as pool:
-        assert {answer.status_code for answer in pool.map(lambda path: app.test_client().get(path), paths)} == {200}
+        answers = pool.map(lambda path: app.test_client().get(path), paths)
+        assert [answer.status_code for answer in answers] == [200] * 4
+
     assert most == [1, 1, 1, 1]
 
 
-def test_an_answer_is_computed_once_and_old_images_are_forgotten(segmentor, photo, monkeypatch):
+def test_a_prediction_is_computed_once(segmentor, photo, monkeypatch):
     calls, predict = [], segmentor.predict
     monkeypatch.setattr(segmentor, 'predict', lambda image: calls.append(1) or predict(image))
     client = create_app([segmentor]).test_client()
     key = client.post('/images', data=photo).json['key']
+
     for path in ('prediction', 'scores?x=0&y=0', 'prediction'):
         assert client.get(f'/images/{key}/0/{path}').status_code == 200
+
     assert len(calls) == 1
-    recent = Recent(2)
-    for key in 'ab':
-        recent.put(key, key)
-    recent.get('a')
-    recent.put('c', 'c')
-    assert [recent.get(key) for key in 'abc'] == ['a', None, 'c']
+
+
+def test_the_cache_forgets_what_was_used_least_recently():
+    cache = LRUCache(2)
+    cache.put('a', 'a')
+    cache.put('b', 'b')
+    cache.get('a')
+    cache.put('c', 'c')
+    assert [cache.get(key) for key in 'abc'] == ['a', None, 'c']
 
 
 def test_nothing_is_written_to_disk(client):
-    written, watching = [], True
+    opened, watching = [], True
 
     def watch(event, details):
         if watching and event == 'open' and details[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-            written.append(details[0])
+            opened.append(details[0])
 
     sys.addaudithook(watch)
-    # of a size that a form would be spooled for
+    # Werkzeug would spool a form of this size to disk.
     noise = np.random.default_rng(1).integers(0, 256, (600, 900, 3), dtype=np.uint8)
     key = client.post('/images', data=cv2.imencode('.png', noise)[1].tobytes()).json['key']
     assert client.get(f'/images/{key}/0/prediction').status_code == 200
     assert client.get(f'/images/{key}').status_code == 200
+
     watching = False
-    assert written == []
+    assert opened == []
 
 
-def test_a_port_in_use_is_said(client):
+def test_a_port_in_use_is_reported(client):
     server = open_server(client.application, '127.0.0.1', 0)
     with pytest.raises(UserError, match=f'cannot listen at 127.0.0.1:{server.port}'):
         open_server(client.application, '127.0.0.1', server.port)

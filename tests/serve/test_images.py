@@ -1,4 +1,4 @@
-"""What is taken as an image, what is refused and how, and that it lies as its EXIF data say."""
+"""Which files are taken as images, which are refused and why, and that photographs stand upright."""
 
 import io
 
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lkdense.serve.images import ImageError, decode, find_examples
+from lkdense.inference.media import IMAGE_SUFFIXES, find_images
+from lkdense.serve.images import FORMATS, ImageError, decode_image
 
 
 def content(image, kind='PNG', **options):
@@ -18,7 +19,7 @@ def content(image, kind='PNG', **options):
 @pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'WEBP', 'TIFF', 'BMP', 'GIF'])
 @pytest.mark.parametrize('mode', ['L', 'RGB'])
 def test_formats(kind, mode):
-    image = decode(content(Image.new(mode, (30, 20), 200 if mode == 'L' else (200, 200, 200)), kind), side=100)
+    image = decode_image(content(Image.new(mode, (30, 20), 200 if mode == 'L' else (200, 200, 200)), kind), side=100)
     assert image.mode == 'RGB' and image.size == (30, 20)
     assert abs(np.asarray(image).astype(int) - 200).max() < 3
 
@@ -27,16 +28,16 @@ def test_a_photograph_stands_upright():
     image = Image.new('RGB', (40, 20), 'blue')
     image.paste('red', (0, 0, 20, 20))
     exif = Image.Exif()
-    # the camera was held a quarter turn to the left: what was stored on the left is at the top
+    # The camera was held a quarter turn to the left, so what was stored on the left is at the top.
     exif[0x0112] = 6
-    upright = decode(content(image, 'JPEG', exif=exif), side=100)
+    upright = decode_image(content(image, 'JPEG', exif=exif), side=100)
     assert upright.size == (20, 40)
     assert upright.getpixel((10, 5))[0] > 200 and upright.getpixel((10, 35))[2] > 200
 
 
 def test_large_images_are_reduced_and_small_ones_left():
-    assert decode(content(Image.new('RGB', (300, 100))), side=150).size == (150, 50)
-    assert decode(content(Image.new('RGB', (30, 10))), side=150).size == (30, 10)
+    assert decode_image(content(Image.new('RGB', (300, 100))), side=150).size == (150, 50)
+    assert decode_image(content(Image.new('RGB', (30, 10))), side=150).size == (30, 10)
 
 
 @pytest.mark.parametrize(
@@ -53,11 +54,19 @@ def test_large_images_are_reduced_and_small_ones_left():
 )
 def test_what_is_no_image_is_refused_with_the_reason(bad, message):
     with pytest.raises(ImageError, match=message):
-        decode(bad(), side=100)
+        decode_image(bad(), side=100)
+
+
+def test_every_example_that_is_found_can_be_decoded():
+    known = {suffix: kind for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
+    for suffix in IMAGE_SUFFIXES:
+        image = decode_image(content(Image.new('RGB', (8, 8)), known[suffix]), side=8)
+        assert image.size == (8, 8), suffix
 
 
 def test_examples_are_the_images_of_a_folder(tmp_path):
     (tmp_path / 'more').mkdir()
     for name in ('b.JPG', 'more/a.png', 'notes.txt'):
         (tmp_path / name).write_bytes(b'')
-    assert find_examples(tmp_path) == [tmp_path / 'b.JPG', tmp_path / 'more/a.png']
+
+    assert find_images(tmp_path, count=9) == [tmp_path / 'b.JPG', tmp_path / 'more/a.png']

@@ -1,8 +1,10 @@
-"""Curves, gains, verdicts and reach, on results whose answers are worked out by hand."""
+"""Curves, gains, verdicts and reach, for results whose answers are worked out by hand."""
+
+from itertools import chain
 
 import pytest
 
-from lkdense.study.curves import check_study, compute_curves, compute_gains, compute_probes
+from lkdense.study.curves import check_study, compute_curves, compute_gains, compute_probe_curves
 from lkdense.study.statistics import NOT_SUPPORTED, SUPPORTED, UNDECIDED, share_of_error
 
 TOP1, MIOU, BOX = 'accuracy/top1', 'mIoU', 'coco/bbox_mAP'
@@ -10,27 +12,22 @@ TASKS = {TOP1: ('classification', 'crops'), MIOU: ('segmentation', 'streets'), B
 
 
 def results(metric: str, by_kernel: dict, **others) -> list[dict]:
-    """Results of kernels, a number or a label that begins with one, with a value for each seed."""
+    """Return results for a dict of kernels, labels that begin with a number, to the values for seeds 0, 1, ..."""
     task, data = TASKS[metric]
     common = {'family': 'net', 'task': task, 'data': data, 'size': None, 'head': None, **others}
-    return [
-        {
-            'name': f'{data}-{kernel}-{seed}',
-            'kernel': kernel,
-            'reach': int(kernel.split()[0]),
-            'seed': seed,
-            'strips': 'strips' in kernel,
-            'metrics': {metric: value},
-            **common,
-        }
-        for kernel, values in by_kernel.items()
-        for seed, value in enumerate(values)
-    ]
+
+    trainings = []
+    for kernel, values in by_kernel.items():
+        for seed, value in enumerate(values):
+            about = {'name': f'{data}-{kernel}-{seed}', 'kernel': kernel, 'reach': int(kernel.split()[0]), 'seed': seed}
+            trainings.append({**about, 'strips': 'strips' in kernel, 'metrics': {metric: value}, **common})
+
+    return trainings
 
 
 def study(*groups: list[dict]) -> dict:
     upstream = {'task': 'classification', 'data': 'crops'}
-    return {'study': 'made up', 'upstream': upstream, 'results': [result for group in groups for result in group]}
+    return {'study': 'made up', 'upstream': upstream, 'results': list(chain(*groups))}
 
 
 CLASSIFIERS = results(TOP1, {'31': (60.4, 61.5, 62.3), '7': (60.0, 61.0, 62.0)})
@@ -43,12 +40,13 @@ def test_kernels_are_in_order_of_size_and_squares_before_strips():
 
 def test_a_gain_worked_out_by_hand():
     (gain,) = compute_gains(study(CLASSIFIERS, results(MIOU, {'7': (20, 21, 22), '31': (22.4, 23.5, 24.3)})))
-    # gains of 2.4, 2.5, 2.3 against 0.4, 0.5, 0.3, seed by seed
+
+    # The gains are 2.4, 2.5, 2.3 against 0.4, 0.5, 0.3, seed by seed.
     assert (gain.kernel, gain.base) == ('31', '7')
     assert (gain.downstream.mean, gain.upstream.mean) == pytest.approx((2.4, 0.4))
     assert gain.difference == pytest.approx((2, 2, 2, 3))
     assert gain.verdict == SUPPORTED
-    assert gain.sentence() == (
+    assert gain.describe() == (
         'supported for segmentation on streets (net), 31 over 7: +2.4 [2.2, 2.6] mIoU '
         'against +0.4 [0.2, 0.6] top-1, a difference of +2.0 [2.0, 2.0]'
     )
@@ -58,21 +56,21 @@ def test_a_gain_worked_out_by_hand():
     ('larger', 'verdict'),
     [
         ((20.0, 21.0, 22.0), NOT_SUPPORTED),
-        # as much as the classifier, on average
+        # On average this is as much as the classifier gains.
         ((21.4, 20.5, 22.3), UNDECIDED),
-        # the mean is far above, but the seeds do not agree
+        # The mean is far above, but the seeds do not agree.
         ((30.0, 19.0, 29.0), UNDECIDED),
     ],
 )
 def test_verdicts(larger, verdict):
     (gain,) = compute_gains(study(CLASSIFIERS, results(MIOU, {'7': (20, 21, 22), '31': larger})))
     assert gain.verdict == verdict
-    assert gain.sentence().startswith(f'{verdict} for segmentation on streets')
+    assert gain.describe().startswith(f'{verdict} for segmentation on streets')
 
 
 def test_gains_in_percent_of_what_was_lacking():
-    made = study(CLASSIFIERS, results(MIOU, {'7': (20.0,) * 3, '31': (28.0,) * 3}))
-    (gain,) = compute_gains(made, share_of_error)
+    dense = results(MIOU, {'7': (20.0,) * 3, '31': (28.0,) * 3})
+    (gain,) = compute_gains(study(CLASSIFIERS, dense), share_of_error)
     assert gain.downstream.mean == pytest.approx(10)
 
 
@@ -82,7 +80,7 @@ def test_one_seed_or_no_classifier_leave_it_undecided():
     assert gain.verdict == UNDECIDED
     (gain,) = compute_gains(study(dense))
     assert (gain.verdict, gain.upstream) == (UNDECIDED, None)
-    assert gain.sentence().endswith('no classifier was trained to compare with')
+    assert gain.describe().endswith('no classifier was trained to compare with')
 
 
 def test_the_classifier_is_one_of_the_same_family_and_size():
@@ -100,9 +98,9 @@ def test_the_largest_kernel_is_square_or_strips():
 
 
 def test_map_is_made_percent_and_map_of_no_objects_is_left_out():
-    made = results(BOX, {'7': (0.25, 0.5)})
-    made[1]['metrics'][BOX] = -1.0
-    (curve,) = compute_curves(study(made))
+    detectors = results(BOX, {'7': (0.25, 0.5)})
+    detectors[1]['metrics'][BOX] = -1.0
+    (curve,) = compute_curves(study(detectors))
     assert curve.values == {'7': {0: 25.0}}
 
 
@@ -115,19 +113,20 @@ def test_a_probe_gives_the_smallest_kernel_for_each_distance():
     def at(distance, by_kernel):
         return results(MIOU, by_kernel, distance=distance, chance=50.0)
 
-    made = study(
+    probes = study(
         at(12, {'7': (98, 97, 99), '31': (99, 99, 98)}),
-        # on average 7 is above 75, but not with each seed
+        # On average 7 is above 75, but not with each seed.
         at(24, {'7': (99, 99, 50), '31': (97, 98, 99)}),
         at(96, {'7': (50, 51, 49), '31': (50, 49, 51)}),
     )
-    for result in made['results']:
+    for result in probes['results']:
         result['metrics']['aAcc'] = result['metrics'].pop(MIOU)
-    (probe,) = compute_probes(made)
-    assert probe.bar == 75
-    assert probe.smallest() == {12: '7', 24: '31', 96: None}
-    # nor is a probe part of the curves, from which the verdicts come
-    assert compute_curves(made) == compute_gains(made) == []
+
+    (probe,) = compute_probe_curves(probes)
+    assert probe.threshold == 75
+    assert probe.smallest_kernels() == {12: '7', 24: '31', 96: None}
+    # A probe is not part of the curves, from which the verdicts come.
+    assert compute_curves(probes) == compute_gains(probes) == []
 
 
 @pytest.mark.parametrize(

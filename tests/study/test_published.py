@@ -1,7 +1,8 @@
-"""The published figures give the gains that their readers have worked out by hand, and each has a source."""
+"""The published figures give the gains that were worked out from the papers by hand, and each has a source."""
 
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from lkdense.study.published import load_gains, load_sources
@@ -9,13 +10,18 @@ from lkdense.study.published import load_gains, load_sources
 GAINS = load_gains()
 
 
-def gain(sweep: str, metric: str, kernel: str | None = None):
-    found = [g for g in GAINS if (g.sweep, g.metric) == (sweep, metric) and kernel in (None, g.kernels[1])]
-    (chosen,) = [g for g in found if 'alone' not in g.data]
-    return chosen
+def find_gain(sweep: str, metric: str, kernel: str | None = None):
+    matching = []
+    for gain in GAINS:
+        is_wanted = (gain.sweep, gain.metric) == (sweep, metric) and kernel in (None, gain.kernels[1])
+        if is_wanted and 'alone' not in gain.data:
+            matching.append(gain)
+
+    (only,) = matching
+    return only
 
 
-# sweep, upstream, mIoU, box AP, mask AP; None where nobody has published it
+# Each row is sweep, upstream, mIoU, box AP, mask AP; None stands for what nobody has published.
 PAIRS = [
     ('SLaK-T over ConvNeXt-T', 0.4, 1.6, 0.9, 0.6),
     ('SLaK-S over ConvNeXt-S', 0.7, 0.7, None, None),
@@ -42,9 +48,10 @@ PAIRS = [
 def test_gains_of_pairs(sweep, upstream, miou, box, mask):
     for metric, expected in {'mIoU': miou, 'box AP': box, 'mask AP': mask}.items():
         if expected is None:
-            assert not [g for g in GAINS if (g.sweep, g.metric) == (sweep, metric)]
+            assert not [gain for gain in GAINS if (gain.sweep, gain.metric) == (sweep, metric)]
         else:
-            assert (gain(sweep, metric).upstream, gain(sweep, metric).downstream) == (upstream, expected)
+            published = find_gain(sweep, metric)
+            assert (published.upstream, published.downstream) == (upstream, expected)
 
 
 @pytest.mark.parametrize(
@@ -58,12 +65,12 @@ def test_gains_of_pairs(sweep, upstream, miou, box, mask):
     ],
 )
 def test_gains_of_sweeps(sweep, kernel, upstream, downstream):
-    found = gain(sweep, 'mIoU', kernel)
-    assert (found.upstream, found.downstream) == (upstream, downstream)
+    published = find_gain(sweep, 'mIoU', kernel)
+    assert (published.upstream, published.downstream) == (upstream, downstream)
 
 
 def test_what_was_not_read_in_the_source_is_marked():
-    marked = {(g.sweep, g.kernels[1]) for g in GAINS if not g.verified}
+    marked = {(gain.sweep, gain.kernels[1]) for gain in GAINS if not gain.verified}
     assert marked == {
         ('RepLKNet 3 to 31', '25-25-25-13'),
         ('RepLKNet 3 to 31', '31-29-27-13'),
@@ -72,19 +79,19 @@ def test_what_was_not_read_in_the_source_is_marked():
 
 
 def test_pairs_of_networks_are_not_taken_for_sweeps_of_kernels():
-    for g in GAINS:
-        assert g.differs == ('network' if ' over ' in g.sweep else 'kernel')
+    for gain in GAINS:
+        assert gain.differs == ('network' if ' over ' in gain.sweep else 'kernel')
 
 
 def test_every_figure_has_a_source_that_can_be_opened():
-    assert all(g.source and g.url.startswith('https://') for g in GAINS)
+    assert all(gain.source and gain.url.startswith('https://') for gain in GAINS)
 
 
 def test_files_are_whole():
     for source in load_sources():
         rows = source['rows']
         swept = [row for sweep in source['sweeps'] for row in sweep['rows']]
-        # a row without a sweep would be shown nowhere, and a sweep is named once
+        # A row without a sweep would be shown nowhere, and a sweep is named once.
         assert set(rows) == set(swept), source['title']
         assert max(Counter(sweep['name'] for sweep in source['sweeps']).values()) == 1
         known = {'reach', 'upstream', 'unverified', 'source', 'images_per_second', *source['downstream']}
@@ -93,10 +100,16 @@ def test_files_are_whole():
 
 
 def above(task: str, metric: str, differs: str, scale) -> list[int]:
-    """Of the verified gains: how many are above the diagonal, on it, and below."""
-    chosen = [g for g in GAINS if (g.task, g.metric, g.differs, g.verified) == (task, metric, differs, True)]
-    signs = [round(scale(g.downstream, g.downstream_base) - scale(g.upstream, g.upstream_base), 9) for g in chosen]
-    return [sum(s > 0 for s in signs), sum(s == 0 for s in signs), sum(s < 0 for s in signs)]
+    """Return how many of the verified gains are above the diagonal, on it, and below."""
+    counts = [0, 0, 0]
+    for gain in GAINS:
+        if (gain.task, gain.metric, gain.differs, gain.verified) != (task, metric, differs, True):
+            continue
+        upstream = scale(gain.upstream, gain.upstream_base)
+        difference = round(scale(gain.downstream, gain.downstream_base) - upstream, 9)
+        counts[1 - int(np.sign(difference))] += 1
+
+    return counts
 
 
 def test_what_docs_claim_counts():

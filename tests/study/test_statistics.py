@@ -1,4 +1,4 @@
-"""Intervals hold what they promise with three seeds, and the verdict follows from them."""
+"""Intervals with three seeds hold what they promise, and the verdict follows from them."""
 
 from itertools import product
 
@@ -10,16 +10,16 @@ from lkdense.study.statistics import (
     SUPPORTED,
     UNDECIDED,
     Interval,
+    format_number,
     judge,
     mean_interval,
-    number,
-    paired,
+    paired_differences,
     share_of_error,
     student_quantile,
 )
 
 
-# from tables of Student's distribution
+# The quantiles are those of printed tables of Student's distribution.
 @pytest.mark.parametrize(
     ('probability', 'degrees', 'quantile'),
     [(0.975, 1, 12.7062), (0.975, 2, 4.30265), (0.95, 5, 2.01505), (0.975, 30, 2.04227), (0.5, 3, 0.0)],
@@ -29,7 +29,7 @@ def test_quantiles_are_those_of_the_tables(probability, degrees, quantile):
 
 
 def test_an_interval_computed_by_hand():
-    # of 1, 2, 3 the deviation is 1, and half of the interval 4.30265 / sqrt(3)
+    # The deviation of 1, 2, 3 is 1, so half of the interval is 4.30265 / sqrt(3).
     mean, low, high, count = mean_interval([1, 2, 3])
     assert (mean, count) == (2, 3)
     assert (low, high) == pytest.approx((2 - 2.48414, 2 + 2.48414), rel=1e-5)
@@ -39,7 +39,7 @@ def test_an_interval_computed_by_hand():
 def test_95_of_100_intervals_hold_the_mean(count):
     draws = np.random.default_rng(0).normal(7, 2, (5000, count))
     intervals = [mean_interval(values) for values in draws]
-    # three standard errors of the share are 0.01
+    # Three standard errors of the share are 0.01.
     assert np.mean([low <= 7 <= high for _, low, high, _ in intervals]) == pytest.approx(0.95, abs=0.01)
 
 
@@ -54,7 +54,7 @@ def test_a_bootstrap_of_three_seeds_would_hold_it_in_3_of_4():
 def test_one_seed_tells_nothing():
     interval = mean_interval([3.0])
     assert (interval.low, interval.high) == (-np.inf, np.inf)
-    assert interval.text(signed=True) == '+3.0 (one seed)'
+    assert interval.format(signed=True) == '+3.0 (one seed)'
     assert judge(interval, interval) == UNDECIDED
 
 
@@ -64,11 +64,11 @@ def test_no_values_are_an_error():
 
 
 def test_only_seeds_that_both_have_are_paired():
-    assert paired({0: 5.0, 1: 6.0, 2: 7.0}, {1: 5.5, 2: 5.0, 3: 1.0}) == {1: 0.5, 2: 2.0}
+    assert paired_differences({0: 5.0, 1: 6.0, 2: 7.0}, {1: 5.5, 2: 5.0, 3: 1.0}) == {1: 0.5, 2: 2.0}
 
 
 def test_a_share_of_the_error():
-    # RepLKNet's own sweep from 3 to 31: three times the points, nearly the same share
+    # In RepLKNet's own sweep from 3 to 31 the dense task gains three times the points, but nearly the same share.
     assert share_of_error({0: 83.07}, {0: 82.11})[0] == pytest.approx(5.37, abs=0.005)
     assert share_of_error({0: 49.17}, {0: 46.05})[0] == pytest.approx(5.78, abs=0.005)
 
@@ -79,7 +79,7 @@ def test_a_share_of_the_error():
         ((1, 3), (0.5, 2), SUPPORTED),
         ((1, 3), (-0.5, 2), UNDECIDED),
         ((1, 3), (-2, -0.5), NOT_SUPPORTED),
-        # both lose by a larger kernel, the dense task less: that is no benefit
+        # Both lose by a larger kernel, the dense task less, and that is no benefit.
         ((-3, -1), (0.5, 2), NOT_SUPPORTED),
         ((-1, 3), (0.5, 2), UNDECIDED),
     ],
@@ -91,4 +91,4 @@ def test_the_verdict_follows_from_the_intervals(downstream, difference, verdict)
 
 @pytest.mark.parametrize(('value', 'text'), [(1.25, '+1.2'), (-1.26, '-1.3'), (-0.01, '+0.0')])
 def test_numbers_are_written_for_readers(value, text):
-    assert number(value, 1, signed=True) == text.replace('-', '\N{MINUS SIGN}')
+    assert format_number(value, 1, signed=True) == text.replace('-', '\N{MINUS SIGN}')

@@ -1,6 +1,8 @@
 """Distillation: the losses by hand, a teacher that stays as it is, and a checkpoint that holds the student alone."""
 
 import copy
+import itertools
+import math
 
 import pytest
 import torch
@@ -28,7 +30,9 @@ def teacher(tmp_path):
     torch.manual_seed(7)
     with torch.no_grad():
         weights = MODELS.build(model).state_dict()
-        weights['head.weight'] *= 100  # so that it is sure of something
+        # Larger scores make it sure of one class.
+        weights['head.weight'] *= 100
+
     torch.save(weights, tmp_path / 'teacher.pth')
     return dict(config=str(tmp_path / 'teacher.py'), checkpoint=str(tmp_path / 'teacher.pth'))
 
@@ -39,21 +43,21 @@ def distilled(teacher, **options):
 
 
 def test_the_soft_loss_by_hand():
-    student, teacher = torch.tensor([[0.0, 0.0]]), torch.tensor([[2 * torch.log(torch.tensor(3.0)), 0.0]])
-    p = torch.tensor([0.75, 0.25])  # of the teacher at temperature 2
+    student, teacher = torch.tensor([[0.0, 0.0]]), torch.tensor([[2 * math.log(3), 0.0]])
+    # At temperature 2 the teacher's classes have these probabilities, and the student's 0.5 each.
+    p = torch.tensor([0.75, 0.25])
     expected = 4 * (p * (p / 0.5).log()).sum()
+
     torch.testing.assert_close(soft_loss(student, teacher, temperature=2.0), expected)
     assert soft_loss(teacher, teacher) == 0
 
 
 def test_the_soft_loss_of_maps_is_the_mean_over_pixels():
     student, teacher = torch.randn(2, 4, 3, 5), torch.randn(2, 4, 3, 5)
-    pixels = [
-        soft_loss(student[n, :, y, x][None], teacher[n, :, y, x][None])
-        for n in (0, 1)
-        for y in range(3)
-        for x in range(5)
-    ]
+    pixels = []
+    for n, y, x in itertools.product(range(2), range(3), range(5)):
+        pixels.append(soft_loss(student[n, :, y, x][None], teacher[n, :, y, x][None]))
+
     torch.testing.assert_close(soft_loss(student, teacher), torch.stack(pixels).mean())
 
 
@@ -80,15 +84,17 @@ def test_the_losses_compare_with_the_teacher_on_the_same_images(teacher, options
     alone = MODELS.build(STUDENT)
     alone.load_state_dict(model.state_dict())
     images, labels = torch.randn(4, 3, 32, 32), torch.tensor([0, 1, 2, 3])
+
     losses = model(images, labels, mode='loss')
     torch.testing.assert_close(losses['loss'], alone(images, labels, mode='loss')['loss'])
-    theirs = load_model(Config.fromfile(teacher['config']), teacher['checkpoint'])(images)
-    mine = alone(images)
-    expected = (
-        nkd_loss(mine, theirs, labels)
-        if options.get('kind') == 'nkd'
-        else soft_loss(mine, theirs, options.get('temperature', 1.0))
-    )
+
+    student_scores = alone(images)
+    teacher_scores = load_model(Config.fromfile(teacher['config']), teacher['checkpoint'])(images)
+    if options.get('kind') == 'nkd':
+        expected = nkd_loss(student_scores, teacher_scores, labels)
+    else:
+        expected = soft_loss(student_scores, teacher_scores, options.get('temperature', 1.0))
+
     torch.testing.assert_close(losses['loss_distil_scores'], expected)
     assert ('loss_distil_maps' in losses) == ('map_weight' in options)
 
@@ -100,6 +106,7 @@ def test_the_teacher_is_no_part_of_the_student(teacher):
     model.train()
     assert not model.teacher.model.training
     assert copy.deepcopy(model).teacher is model.teacher
+
     before = {key: value.clone() for key, value in model.teacher.model.state_dict().items()}
     sum(model(torch.randn(4, 3, 32, 32), torch.arange(4), mode='loss').values()).backward()
     torch.testing.assert_close(dict(model.teacher.model.state_dict()), before)
@@ -116,12 +123,14 @@ def test_building_a_teacher_draws_no_random_numbers(teacher):
 def test_mixed_images_go_to_the_teacher_mixed(teacher):
     model = distilled(teacher)
     model.mixup = 0.8
-    seen = []
-    model.teacher.model.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-    model.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    inputs_of = {}
+    for name, backbone in (('student', model.backbone), ('teacher', model.teacher.model.backbone)):
+        backbone.register_forward_pre_hook(lambda _, inputs, name=name: inputs_of.update({name: inputs[0]}))
+
     images = torch.randn(4, 3, 32, 32)
     model(images, torch.arange(4), mode='loss')
-    assert torch.equal(seen[0], seen[1]) and not torch.equal(seen[0], images)
+    assert torch.equal(inputs_of['student'], inputs_of['teacher'])
+    assert not torch.equal(inputs_of['student'], images)
 
 
 class Squares(Dataset):
@@ -152,7 +161,8 @@ def train(teacher, work_dir, weight):
         experiment_name=f'distillation_{weight}',
     )
     runner.train()
-    images = torch.stack([Squares()[i]['inputs'] for i in range(20)])
+
+    images = torch.stack([Squares()[index]['inputs'] for index in range(20)])
     with torch.no_grad():
         return soft_loss(runner.model.eval()(images), runner.model.teacher.model(images)).item()
 
@@ -168,6 +178,7 @@ def test_segmentors_distil_pixels_and_stages():
     model = dict(type='Distilled', student=cfg.model, teacher=dict(config='upernet_slak_pico_ade20k'), map_weight=1.0)
     with DefaultScope.overwrite_default_scope('mmseg'):
         model = MODELS.build(model).train()
+
     from mmengine.structures import PixelData
     from mmseg.structures import SegDataSample
 
@@ -176,8 +187,10 @@ def test_segmentors_distil_pixels_and_stages():
         sample = SegDataSample(metainfo=dict(img_shape=(64, 64)))
         sample.gt_sem_seg = PixelData(data=torch.randint(0, 150, (1, 64, 64)))
         samples.append(sample)
+
     losses = model(torch.randn(2, 3, 64, 64), samples, mode='loss')
     assert {'decode.loss_ce', 'aux.loss_ce', 'loss_distil_scores', 'loss_distil_maps'} <= set(losses)
+
     (losses['loss_distil_scores'] + losses['loss_distil_maps']).backward()
     assert model.backbone.stem[0].weight.grad.abs().sum() > 0
     assert not any('teacher' in key for key in model.state_dict())
@@ -186,9 +199,11 @@ def test_segmentors_distil_pixels_and_stages():
 def test_what_does_not_fit_is_refused(teacher):
     with pytest.raises(ValueError, match='kind must be one of soft, nkd, got'):
         distilled(teacher, kind='magic')
+
     cfg = read_config('upernet_convnext_pico_ade20k')
     with DefaultScope.overwrite_default_scope('mmseg'), pytest.raises(ValueError, match='nkd is for classifiers'):
         MODELS.build(dict(type='Distilled', student=cfg.model, teacher=teacher, kind='nkd'))
+
     other = MODELS.build(dict(type='Distilled', student=dict(STUDENT, num_classes=6), teacher=teacher))
     with pytest.raises(ValueError, match='the teacher scores 5 classes and the student 6'):
         other(torch.randn(2, 3, 32, 32), torch.arange(2), mode='loss')

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 import lkdense.training  # noqa: F401  registers the hook
 
 ITERATIONS, STOP, PER_EPOCH = 9, 6, 3
-# mmengine wants a name of its own for every runner of a process
+# MMEngine requires that every runner of a process has its own name.
 COUNT = itertools.count()
 
 
@@ -28,8 +28,8 @@ class Noise(Dataset):
         return 2 * PER_EPOCH
 
     def __getitem__(self, index):
-        drawn = [random.random(), np.random.rand(), torch.rand(()).item()]
-        return dict(inputs=torch.tensor([index, *drawn], dtype=torch.float32))
+        noise = [random.random(), np.random.rand(), torch.rand(()).item()]
+        return dict(inputs=torch.tensor([index, *noise], dtype=torch.float32))
 
 
 class Dropout(BaseModel):
@@ -56,21 +56,22 @@ class Record(Hook):
     """Keeps every batch and every loss by its iteration, and stops after ``stop`` of them as a kill would."""
 
     def __init__(self, stop):
-        self.stop, self.seen = stop, {}
+        self.stop, self.iterations = stop, {}
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        self.seen[runner.iter] = (torch.stack(data_batch['inputs']), outputs['loss'].item())
+        self.iterations[runner.iter] = (torch.stack(data_batch['inputs']), outputs['loss'].item())
         if runner.iter + 1 == self.stop:
-            # the hooks behind this one write the checkpoint
+            # The hooks after this one still write the checkpoint.
             runner.train_loop.stop_training = True
             runner.train_loop._max_epochs = 0
 
 
 def train(work_dir, by_epoch, *, stop=None, resume=False, workers=0, validate=False, seed=5, hooked=True):
-    """Train and return {iteration: (batch, loss)}; a part of the training if it stops or resumes."""
+    """Train and return ``{iteration: (batch, loss)}``; of a part of the training if it stops or resumes."""
     loop = dict(type='EpochBasedTrainLoop', max_epochs=ITERATIONS // PER_EPOCH, val_interval=1)
     if not by_epoch:
         loop = dict(type='IterBasedTrainLoop', max_iters=ITERATIONS, val_interval=2)
+
     loader = dict(
         batch_size=2,
         num_workers=workers,
@@ -78,12 +79,14 @@ def train(work_dir, by_epoch, *, stop=None, resume=False, workers=0, validate=Fa
         sampler=dict(type='DefaultSampler' if by_epoch else 'InfiniteSampler', shuffle=True),
     )
     validation = {}
+
     if validate:
         validation = dict(
             val_dataloader=dict(dataset=Noise(), num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False)),
             val_cfg=dict(),
             val_evaluator=[DrawingMetric()],
         )
+
     record = Record(stop)
     runner = Runner(
         model=dict(type=Dropout),
@@ -105,14 +108,16 @@ def train(work_dir, by_epoch, *, stop=None, resume=False, workers=0, validate=Fa
         **validation,
     )
     runner.train()
-    # ends persistent workers at once; the garbage collector would wait five seconds for each
+
+    # Persistent workers end at once if nothing holds them; the garbage collector would wait five seconds for each.
     vars(runner.train_loop).pop('dataloader_iterator', None)
     runner.train_dataloader._iterator = None
-    return record.seen
+
+    return record.iterations
 
 
-def assert_same(found, expected):
-    for iteration, (batch, loss) in found.items():
+def assert_same(iterations, expected):
+    for iteration, (batch, loss) in iterations.items():
         assert torch.equal(batch, expected[iteration][0]), iteration
         assert loss == expected[iteration][1], iteration
 
@@ -126,6 +131,7 @@ def by_epoch(request):
 def test_resuming_repeats_the_uninterrupted_training(tmp_path, by_epoch, workers, workers_then):
     expected = train(tmp_path / 'whole', by_epoch, workers=workers)
     assert list(expected) == list(range(ITERATIONS))
+
     train(tmp_path / 'parts', by_epoch, stop=STOP, workers=workers)
     resumed = train(tmp_path / 'parts', by_epoch, resume=True, workers=workers_then, validate=True)
     assert list(resumed) == list(range(STOP, ITERATIONS))
@@ -146,8 +152,8 @@ def test_workers_and_validation_change_nothing(tmp_path, by_epoch):
 
 
 def test_no_two_iterations_draw_the_same(tmp_path, by_epoch):
-    drawn = [batch[:, 1:] for batch, _ in train(tmp_path, by_epoch, workers=2).values()]
-    numbers = torch.cat(drawn).flatten().tolist()
+    noise = [batch[:, 1:] for batch, _ in train(tmp_path, by_epoch, workers=2).values()]
+    numbers = torch.cat(noise).flatten().tolist()
     assert len(set(numbers)) == len(numbers)
 
 
@@ -155,6 +161,7 @@ def test_the_seed_matters_and_comes_from_the_resumed_checkpoint(tmp_path, by_epo
     expected = train(tmp_path / 'whole', by_epoch)
     other = train(tmp_path / 'other', by_epoch, seed=6)
     assert all(other[iteration][1] != expected[iteration][1] for iteration in expected)
+
     train(tmp_path / 'parts', by_epoch, stop=STOP)
-    # order of the samples included, although the sampler was built with a seed of its own
+    # The order of the samples is the same too, although the sampler was built with a random seed.
     assert_same(train(tmp_path / 'parts', by_epoch, resume=True, seed=None), expected)

@@ -18,7 +18,7 @@ from lkdense.backbones import ConvNeXt, RepLKNet, SLaK
 from lkdense.training import LayerDecayOptimWrapperConstructor
 
 LR, DECAY = 1e-3, 0.05
-# blocks of stage 3, and the num_layers that the authors' configs state for so many
+# Size: the blocks of stage 3, and the num_layers in the authors' configs for that size.
 DEPTHS = {'pico': (6, 5), 'tiny': (9, 6), 'base': (27, 12)}
 
 
@@ -39,7 +39,7 @@ def model_of(size: str, family: type = ConvNeXt) -> Segmentor:
 
 
 def groups_of(model: nn.Module, **paramwise_cfg) -> dict[str, dict]:
-    """The settings of every parameter by its name."""
+    """Return the settings of every parameter by its name."""
     wrapper_cfg = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=LR, weight_decay=DECAY))
     constructor = OPTIM_WRAPPER_CONSTRUCTORS.build(
         dict(type='LayerDecayOptimWrapperConstructor', optim_wrapper_cfg=wrapper_cfg, paramwise_cfg=paramwise_cfg)
@@ -49,12 +49,20 @@ def groups_of(model: nn.Module, **paramwise_cfg) -> dict[str, dict]:
 
 def settings_by_name(model: nn.Module, optim_wrapper) -> dict[str, dict]:
     names = {id(param): name for name, param in model.named_parameters()}
-    return {names[id(param)]: group for group in optim_wrapper.optimizer.param_groups for param in group['params']}
+    settings = {}
+    for group in optim_wrapper.optimizer.param_groups:
+        for param in group['params']:
+            settings[names[id(param)]] = group
+
+    return settings
 
 
 def official_name(name: str) -> str:
     name = name.replace('backbone.stem.', 'backbone.downsample_layers.0.')
-    return re.sub(r'backbone\.downsamples\.(\d)', lambda m: f'backbone.downsample_layers.{int(m[1]) + 1}', name)
+    for index in range(3):
+        name = name.replace(f'backbone.downsamples.{index}.', f'backbone.downsample_layers.{index + 1}.')
+
+    return name
 
 
 @pytest.mark.parametrize('shift', [0, 3], ids=['own num_layers', 'other num_layers'])
@@ -64,9 +72,10 @@ def official_name(name: str) -> str:
 def test_scales_are_those_of_the_authors_functions(size, family, decay_type, shift):
     model, rate = model_of(size, family), 0.7
     num_layers = DEPTHS[size][1] + shift
-    cfg = dict(decay_rate=rate, decay_type=decay_type)
-    groups = groups_of(model, **cfg, num_layers=num_layers) if shift else groups_of(model, **cfg)
+    options = dict(num_layers=num_layers) if shift else {}
+    groups = groups_of(model, decay_rate=rate, decay_type=decay_type, **options)
     assert groups.keys() == {name for name, _ in model.named_parameters()}
+
     for name, group in groups.items():
         if decay_type == 'layer_wise':
             layer = get_layer_id_for_convnext(official_name(name), num_layers)
@@ -77,37 +86,52 @@ def test_scales_are_those_of_the_authors_functions(size, family, decay_type, shi
 
 def test_depths_written_out_by_hand():
     groups = groups_of(model_of('tiny'), decay_rate=0.5, decay_type='layer_wise')
-    first_seen = {}
+    scales = {}
     for name, group in groups.items():
         part = re.match(r'backbone\.(stages\.\d\.\d|downsamples\.\d|\w+)|\w+', name)[0]
-        first_seen.setdefault(part, group['lr'] / LR)
-    assert first_seen['backbone.stem'] == 0.5**7
-    assert first_seen['backbone.stages.0.0'] == 0.5**6
-    assert first_seen['backbone.downsamples.0'] == first_seen['backbone.stages.1.0'] == 0.5**5
-    assert first_seen['backbone.downsamples.1'] == first_seen['backbone.stages.2.2'] == 0.5**4
-    assert first_seen['backbone.stages.2.3'] == 0.5**3
-    assert first_seen['backbone.stages.2.8'] == 0.5**2
-    assert first_seen['backbone.downsamples.2'] == first_seen['backbone.stages.3.0'] == 0.5
-    assert [first_seen[f'backbone.norm{i}'] for i in range(4)] == [1] * 4
-    assert first_seen['decode_head'] == first_seen['auxiliary_head'] == 1
+        scales.setdefault(part, group['lr'] / LR)
+
+    assert scales['backbone.stem'] == 0.5**7
+    assert scales['backbone.stages.0.0'] == 0.5**6
+    assert scales['backbone.downsamples.0'] == scales['backbone.stages.1.0'] == 0.5**5
+    assert scales['backbone.downsamples.1'] == scales['backbone.stages.2.2'] == 0.5**4
+    assert scales['backbone.stages.2.3'] == 0.5**3
+    assert scales['backbone.stages.2.8'] == 0.5**2
+    assert scales['backbone.downsamples.2'] == scales['backbone.stages.3.0'] == 0.5
+    assert [scales[f'backbone.norm{i}'] for i in range(4)] == [1] * 4
+    assert scales['decode_head'] == scales['auxiliary_head'] == 1
 
 
 def test_rates_grow_from_the_stem_to_the_head_of_replknet():
-    # whose authors use no layer decay
+    # RepLKNet's authors use no layer decay, so there is nothing to compare with.
     groups = groups_of(model_of('tiny', RepLKNet), decay_rate=0.8)
-    parts = ['stem', 'stages.0.', 'downsamples.0', 'stages.1.', 'downsamples.1', 'stages.2.3.', 'stages.2.8.']
-    parts = [f'backbone.{part}' for part in [*parts, 'downsamples.2', 'stages.3.']] + ['decode_head']
-    rates = [{group['lr'] for name, group in groups.items() if name.startswith(part)} for part in parts]
-    assert all(len(found) == 1 for found in rates)
-    rates = [found.pop() for found in rates]
+
+    rates = []
+    for part in (
+        'backbone.stem',
+        'backbone.stages.0.',
+        'backbone.downsamples.0',
+        'backbone.stages.1.',
+        'backbone.downsamples.1',
+        'backbone.stages.2.3.',
+        'backbone.stages.2.8.',
+        'backbone.downsamples.2',
+        'backbone.stages.3.',
+        'decode_head',
+    ):
+        (rate,) = {group['lr'] for name, group in groups.items() if name.startswith(part)}
+        rates.append(rate)
+
     assert rates == sorted(rates)
-    assert len(set(rates)) == len(rates) - 2  # stages 2 and 4 share their layers with the downsampling before them
+    # Stages 2 and 4 share their layers with the downsampling before them.
+    assert len(set(rates)) == len(rates) - 2
     assert rates[-1] == LR
 
 
 @pytest.mark.parametrize('decay_type', ['layer_wise', 'stage_wise'])
 def test_groups_are_those_of_mmseg_on_the_same_model(decay_type):
-    # mmseg's constructor wants the authors' names inside a class called ConvNeXt: mirror ours, parameter for parameter
+    # mmseg's constructor requires the authors' names in a class called ConvNeXt, so this one mirrors ours, parameter
+    # for parameter.
     ours = model_of('tiny')
 
     class ConvNeXtMirror(nn.Module):
@@ -115,6 +139,7 @@ def test_groups_are_those_of_mmseg_on_the_same_model(decay_type):
 
     mirror = nn.Module()
     mirror.backbone = ConvNeXtMirror()
+
     for name, param in ours.named_parameters():
         *path, leaf = official_name(name).split('.')
         module = mirror
@@ -127,6 +152,7 @@ def test_groups_are_those_of_mmseg_on_the_same_model(decay_type):
     paramwise_cfg = dict(decay_rate=0.8, decay_type=decay_type, num_layers=6)
     wrapper_cfg = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=LR, weight_decay=DECAY))
     theirs = settings_by_name(mirror, LearningRateDecayOptimizerConstructor(wrapper_cfg, paramwise_cfg)(mirror))
+
     for name, group in groups_of(ours, **paramwise_cfg).items():
         expected = theirs[official_name(name)]
         assert (group['lr'], group['weight_decay']) == pytest.approx((expected['lr'], expected['weight_decay'])), name
@@ -134,11 +160,14 @@ def test_groups_are_those_of_mmseg_on_the_same_model(decay_type):
 
 def test_equal_settings_share_a_group_and_each_parameter_has_one():
     model = model_of('tiny')
-    groups = {id(group): group for group in groups_of(model, decay_rate=0.9, decay_type='stage_wise').values()}.values()
-    # stages 0 to 4 and the rest, with weight decay and without
+    settings = groups_of(model, decay_rate=0.9, decay_type='stage_wise')
+    groups = list({id(group): group for group in settings.values()}.values())
+    # Stages 0 to 4 and the rest each have one with weight decay and one without.
     assert len(groups) == 12
+
     settings = [(group['lr'], group['weight_decay']) for group in groups]
     assert len(set(settings)) == len(settings)
+
     params = [id(param) for group in groups for param in group['params']]
     assert sorted(params) == sorted(map(id, model.parameters()))
 
@@ -147,10 +176,12 @@ def test_options_of_the_default_constructor_act_on_top():
     plain = groups_of(model_of('tiny'), decay_rate=0.9)
     keys = {'decode_head': dict(lr_mult=10.0), 'stages.3': dict(decay_mult=0.5), 'norm2': dict(lr_mult=2, decay_mult=1)}
     groups = groups_of(model_of('tiny'), decay_rate=0.9, norm_decay_mult=0.1, custom_keys=keys)
+
     assert groups['decode_head.0.weight']['lr'] == pytest.approx(10 * plain['decode_head.0.weight']['lr'])
     assert groups['decode_head.0.weight']['weight_decay'] == DECAY
-    # a custom key that says nothing of weight decay leaves the rule for biases as it is
+    # A custom key without decay_mult leaves the rule for biases as it is.
     assert groups['decode_head.0.bias']['weight_decay'] == 0
+
     four = next(name for name, p in model_of('tiny').named_parameters() if 'stages.3' in name and p.ndim == 4)
     assert groups[four]['lr'] == plain[four]['lr']
     assert groups[four]['weight_decay'] == groups['backbone.stages.3.0.norm.bias']['weight_decay'] == 0.5 * DECAY
@@ -180,16 +211,20 @@ def test_ratios_hold_through_warm_up_and_decay():
     ]
     scales = [group['lr'] for group in optim_wrapper.optimizer.param_groups]
     head = max(scales)
+
     for _ in range(10):
         for param in model.parameters():
             param.grad = torch.zeros_like(param)
+
         optim_wrapper.step()
         for scheduler in schedulers:
             scheduler.step()
+
         rates = [group['lr'] for group in optim_wrapper.optimizer.param_groups]
         assert [rate / max(rates) for rate in rates] == pytest.approx([scale / head for scale in scales])
-        # what mmengine logs as the base learning rate is that of the head
+        # MMEngine logs the head's learning rate as the base learning rate.
         assert optim_wrapper.get_lr()['base_lr'] == pytest.approx([max(rates)])
+
     assert 0 < max(rates) < LR
 
 

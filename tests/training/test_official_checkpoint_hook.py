@@ -34,7 +34,10 @@ class Augmented(BaseTTAModel):
 
 
 def load(model, path, tmp_path, kind=Runner, complete=False):
-    hooks = [dict(type='OfficialCheckpointHook'), *([CompleteCheckpointHook()] if complete else [])]
+    hooks = [dict(type='OfficialCheckpointHook')]
+    if complete:
+        hooks.append(CompleteCheckpointHook())
+
     runner = kind(
         model=model,
         work_dir=str(tmp_path),
@@ -44,6 +47,7 @@ def load(model, path, tmp_path, kind=Runner, complete=False):
         cfg=Config(),
     )
     runner.load_checkpoint(str(path))
+
     return runner
 
 
@@ -62,11 +66,15 @@ def weights():
 @pytest.fixture(params=['bare', 'model', 'state_dict', 'model_ema', 'module', 'with a classifier'])
 def official(request, weights, tmp_path):
     head = {'norm.weight': torch.ones(32), 'head.weight': torch.ones(5, 32), 'head.bias': torch.ones(5)}
-    checkpoint = {
-        'bare': weights,
-        'module': {'state_dict': {f'module.{name}': weight for name, weight in weights.items()}},
-        'with a classifier': {'model': {**weights, **head}, 'epoch': 300},
-    }.get(request.param, {request.param: weights, 'epoch': 300})
+    if request.param == 'bare':
+        checkpoint = weights
+    elif request.param == 'module':
+        checkpoint = {'state_dict': {f'module.{name}': weight for name, weight in weights.items()}}
+    elif request.param == 'with a classifier':
+        checkpoint = {'model': {**weights, **head}, 'epoch': 300}
+    else:
+        checkpoint = {request.param: weights, 'epoch': 300}
+
     torch.save(checkpoint, tmp_path / 'official.pth')
     return tmp_path / 'official.pth'
 
@@ -110,9 +118,10 @@ def test_another_backbones_checkpoint_is_untouched(weights, tmp_path):
     ids=['other kernels', 'another family'],
 )
 def test_the_runner_of_the_tools_names_a_checkpoint_that_does_not_fit(model, message, official, tmp_path):
-    with pytest.raises(UserError, match=message) as caught:
+    with pytest.raises(UserError, match=message) as error:
         load(model, official, tmp_path, ToolRunner)
-    assert '\n' not in str(caught.value)
+
+    assert '\n' not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +137,7 @@ def test_the_runner_of_the_tools_names_a_checkpoint_that_does_not_fit(model, mes
 )
 def test_a_test_refuses_a_checkpoint_of_another_model(saved, message, tmp_path):
     torch.save({'state_dict': saved.state_dict()}, tmp_path / 'other.pth')
-    # to fine-tune from it is fine
+    # Fine-tuning may start from it.
     load(Segmentor(), tmp_path / 'other.pth', tmp_path, ToolRunner)
     with pytest.raises(UserError, match=message):
         load(Segmentor(), tmp_path / 'other.pth', tmp_path, ToolRunner, complete=True)

@@ -84,6 +84,7 @@ def train(work_dir, *, stop=None, resume=False, hooks=(), model=None, wrapper=No
         cfg=Config(),
     )
     runner.train()
+
     return runner, sparse, watch
 
 
@@ -92,9 +93,11 @@ def train(work_dir, *, stop=None, resume=False, hooks=(), model=None, wrapper=No
 def test_as_many_weights_are_zero_after_every_iteration(tmp_path, growth, distribution):
     _, sparse, watch = train(tmp_path, growth=growth, distribution=distribution)
     wanted = {name.removeprefix('backbone.'): int((~mask).sum()) for name, mask in sparse.masks.masks.items()}
+
     for zeros in watch.zeros:
-        # a weight that has just grown is still zero: none of them counts as pruned, so there are never fewer
+        # A weight that has just grown is still zero, so there may be more zeros than inactive weights, never fewer.
         assert all(zeros[name] >= count for name, count in wanted.items())
+
     assert watch.zeros[-1].keys() == wanted.keys()
     assert sparse.moves == ITERATIONS // 2
     assert sparse.masks.density == pytest.approx(0.4, abs=0.01)
@@ -105,7 +108,8 @@ def test_fixed_masks_stay_where_they_are(tmp_path):
     _, sparse, _ = train(tmp_path, mode='fixed')
     assert sparse.moves == 0
     assert sparse.masks.explored == sparse.masks.density
-    # of a sparse checkpoint, the zeros are read off, as for fine-tuning
+
+    # For fine-tuning, the zeros are read off the sparse checkpoint.
     checkpoint = str(tmp_path / f'iter_{ITERATIONS}.pth')
     _, again, _ = train(tmp_path / 'fine', mode='fixed', density=None, distribution='zeros', load_from=checkpoint)
     assert all(torch.equal(mask, again.masks.masks[name]) for name, mask in sparse.masks.masks.items())
@@ -129,6 +133,7 @@ def test_a_resumed_training_is_the_uninterrupted_one(tmp_path, growth):
     whole, sparse, watch = train(tmp_path / 'whole', growth=growth)
     train(tmp_path / 'parts', growth=growth, stop=STOP)
     resumed, again, watch_again = train(tmp_path / 'parts', growth=growth, resume=True)
+
     assert min(watch_again.losses) == STOP
     assert all(loss == watch.losses[iteration] for iteration, loss in watch_again.losses.items())
     torch.testing.assert_close(again.masks.state_dict(), sparse.masks.state_dict(), rtol=0, atol=0)
@@ -148,6 +153,7 @@ def test_averaged_weights_stay_sparse(tmp_path):
     masks = checkpoint['sparse_masks']['masks']['masks']
     active = sum(checkpoint['state_dict'][name][mask].count_nonzero() for name, mask in masks.items())
     assert active > 0.5 * sum(mask.sum() for mask in masks.values())
+
     for name, mask in masks.items():
         assert not checkpoint['state_dict'][name][~mask].any()
         assert not checkpoint['ema_state_dict'][f'module.{name}'][~mask].any()
@@ -189,10 +195,10 @@ def test_it_works_in_mixed_precision(tmp_path):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (dict(distribution='magic'), 'distribution must be of snip, erdos_renyi_kernel, uniform, zeros'),
-        (dict(growth='magic'), 'growth must be of random, gradient, momentum'),
-        (dict(mode='magic'), 'mode must be of dynamic, fixed'),
-        (dict(kinds=['magic']), 'kinds must be of conv, linear'),
+        (dict(distribution='magic'), 'distribution must be one of snip, erdos_renyi_kernel, uniform, zeros'),
+        (dict(growth='magic'), 'growth must be one of random, gradient, momentum'),
+        (dict(mode='magic'), 'mode must be one of dynamic, fixed'),
+        (dict(kinds=['magic']), 'kinds must be one of conv, linear'),
         (dict(density=None), 'density must be given unless distribution is zeros'),
         (dict(prune_rate=1.0), r'prune_rate must be in \[0, 1\)'),
     ],
@@ -206,20 +212,23 @@ def test_all_processes_have_the_same_masks(tmp_path):
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = str(free.getsockname()[1])
-    shared = dict(WORLD_SIZE='2', MASTER_ADDR='127.0.0.1', MASTER_PORT=port, OMP_NUM_THREADS='1')
-    processes = [
-        subprocess.Popen(
+
+    processes = []
+    for rank in ('0', '1'):
+        world = dict(WORLD_SIZE='2', RANK=rank, LOCAL_RANK=rank, MASTER_ADDR='127.0.0.1', MASTER_PORT=port)
+        process = subprocess.Popen(
             [sys.executable, __file__, str(tmp_path)],
-            env={**os.environ, **shared, 'RANK': str(rank), 'LOCAL_RANK': str(rank)},
+            env={**os.environ, **world, 'OMP_NUM_THREADS': '1'},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             cwd=Path(__file__).parents[2],
         )
-        for rank in range(2)
-    ]
+        processes.append(process)
+
     outputs = [process.communicate(timeout=300)[0] for process in processes]
     assert all(process.returncode == 0 for process in processes), '\n'.join(outputs)
+
     first, second = (torch.load(tmp_path / f'rank{rank}.pth') for rank in range(2))
     assert first['first_input'] != second['first_input']
     torch.testing.assert_close(first['masks'], second['masks'], rtol=0, atol=0)
@@ -230,11 +239,11 @@ def one_of_two_processes(folder: Path) -> None:
     from lkdense.training.runner import ToolRunner
 
     rank = int(os.environ['RANK'])
-    seen = []
+    inputs = []
 
-    class First(Hook):
+    class KeepInputs(Hook):
         def before_train_iter(self, runner, batch_idx, data_batch=None):
-            seen.append(float(data_batch['inputs'][0].sum()))
+            inputs.append(float(data_batch['inputs'][0].sum()))
 
     sparse = SparseTrainingHook(density=0.4, interval=2, growth='gradient', seed=rank)
     loader = dict(batch_size=4, num_workers=0, sampler=dict(type='InfiniteSampler', shuffle=True))
@@ -245,15 +254,16 @@ def one_of_two_processes(folder: Path) -> None:
         train_cfg=dict(type='IterBasedTrainLoop', max_iters=5),
         optim_wrapper=dict(optimizer=dict(type='AdamW', lr=0.01)),
         default_hooks=dict(logger=None),
-        custom_hooks=[sparse, First()],
+        custom_hooks=[sparse, KeepInputs()],
         randomness=dict(seed=5),
         launcher='pytorch',
         log_level='ERROR',
         cfg=Config(dict(model=dict(), find_unused_parameters=True)),
     )
     runner.train()
+
     weights = {name: weight.detach() for name, weight in sparse.parameters.items()}
-    torch.save(dict(masks=sparse.masks.masks, weights=weights, first_input=seen[0]), folder / f'rank{rank}.pth')
+    torch.save(dict(masks=sparse.masks.masks, weights=weights, first_input=inputs[0]), folder / f'rank{rank}.pth')
 
 
 if __name__ == '__main__':

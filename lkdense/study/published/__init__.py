@@ -1,7 +1,7 @@
-"""What others have published on kernel size, as data: a file per family, with the source of every figure.
+"""Published results on kernel size, as data: a file for each family, with the source of every figure.
 
-A file has ``rows``, networks with their accuracy ``upstream`` and on the ``downstream`` tasks, and ``sweeps`` through
-them, the first row of which is the one with the smaller kernel. ``differs`` says what a sweep changes: the ``kernel``
+A file has ``rows``, which are networks with their accuracy ``upstream`` and on the ``downstream`` tasks, and ``sweeps``
+through these rows, each of which begins with the smallest kernel. ``differs`` says what a sweep changes: the ``kernel``
 alone, its ``shape``, or the ``network``. ``unverified`` in a row says why its figures are not from the source itself.
 """
 
@@ -12,7 +12,7 @@ import yaml
 
 
 class PublishedGain(NamedTuple):
-    """What one network of a sweep gains over its first, in points of the two metrics, and what the first had."""
+    """The gains of one network of a sweep over the first, in points of two metrics, and the metrics of the first."""
 
     sweep: str
     kernels: tuple[str, str]
@@ -31,41 +31,48 @@ class PublishedGain(NamedTuple):
 
 
 def load_sources() -> list[dict]:
-    """Return the files as they are, in the order of their names."""
+    """Return the content of the files, in the order of their names."""
     paths = sorted(path for path in files(__name__).iterdir() if path.name.endswith('.yml'))
     return [yaml.safe_load(path.read_text(encoding='utf-8')) for path in paths]
 
 
 def load_gains() -> list[PublishedGain]:
     """Return every gain of a larger kernel that is published both upstream and downstream."""
-    return [
-        gain
-        for source in load_sources()
-        for sweep in source['sweeps']
-        if sweep['differs'] != 'shape'
-        for downstream in source['downstream']
-        for gain in _gains(source, sweep, downstream)
-    ]
-
-
-def _gains(source: dict, sweep: dict, downstream: str) -> list[PublishedGain]:
-    base, *larger = (source['rows'][row] | {'row': row} for row in sweep['rows'])
-    kind = source['downstream'][downstream]
     gains = []
-    for row in larger:
-        if not all(key in end for key in ('upstream', downstream) for end in (base, row)):
+    for source in load_sources():
+        for sweep in source['sweeps']:
+            # A sweep over shapes has no larger kernel.
+            if sweep['differs'] == 'shape':
+                continue
+            for downstream in source['downstream']:
+                gains += _sweep_gains(source, sweep, downstream)
+
+    return gains
+
+
+def _sweep_gains(source: dict, sweep: dict, downstream: str) -> list[PublishedGain]:
+    """Return the gains over the first row of a sweep, as far as both tasks have a figure."""
+    task = source['downstream'][downstream]
+    first, *larger = sweep['rows']
+    base = source['rows'][first]
+
+    gains = []
+    for name in larger:
+        row = source['rows'][name]
+        if not {'upstream', downstream} <= base.keys() & row.keys():
             continue
+
         origin = row.get('source', source['source'])
         gains.append(
             PublishedGain(
                 sweep=sweep['name'],
-                kernels=(base['row'], row['row']),
+                kernels=(first, name),
                 differs=sweep['differs'],
-                task=kind['task'],
-                data=kind['data'],
-                metric=kind['metric'],
-                recipe=kind['recipe'],
-                # the sources give two decimals at most
+                task=task['task'],
+                data=task['data'],
+                metric=task['metric'],
+                recipe=task['recipe'],
+                # The sources give two decimals at most.
                 upstream=round(row['upstream'] - base['upstream'], 2),
                 upstream_base=base['upstream'],
                 downstream=round(row[downstream] - base[downstream], 2),
@@ -75,4 +82,5 @@ def _gains(source: dict, sweep: dict, downstream: str) -> list[PublishedGain]:
                 url=origin['url'],
             )
         )
+
     return gains
