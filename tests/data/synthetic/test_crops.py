@@ -37,7 +37,6 @@ def test_crops_are_of_the_class_that_fills_them(photographs, monkeypatch):
     assert len(list(train.glob('sky/*'))) == len(list(train.glob('road/*'))) == 40
     assert len(list(val.glob('sky/*'))) == 10
 
-
     for name, value in (('sky', 0), ('road', 100)):
         for path in (photographs / 'crops/train' / name).iterdir():
             pixels = np.array(Image.open(path))
