@@ -116,7 +116,7 @@ def test_the_model_is_left_as_it_was():
     assert not any(layer._forward_hooks for layer in net.modules())
 
 
-# Parameters in M and multiply-adds in G are those of the papers and repositories that docs/reference/model_zoo.md names.
+# Parameters in M and multiply-adds in G, from the papers and repositories that docs/reference/model_zoo.md names.
 @pytest.mark.parametrize(
     ('config', 'size', 'parameters', 'macs'),
     [

@@ -27,13 +27,11 @@ PLAN = {
     'models': 'backbones checkpoints classification errors',
     'training': 'checkpoints config errors models',
     'inference': 'backbones classification config errors layers models',
-    'data': 'classification config errors inference training',
+    'data': 'config errors inference training',
     'swap': 'analysis backbones config errors models',
     'study': 'analysis config data errors inference models',
-    'serve': 'analysis config errors inference',
-    'commands': (
-        'analysis backbones checkpoints classification config data errors inference models serve study swap training'
-    ),
+    'serve': 'analysis errors inference',
+    'commands': ('analysis backbones checkpoints config data errors inference models serve study swap training'),
     '__main__': 'commands',
 }
 # Room, or module that differs from its room: the packages that it may import; rooms without a line may import any.
