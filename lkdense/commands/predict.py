@@ -3,7 +3,8 @@
 Example: lkdense predict upernet_slak_t_ade20k iter_160000.pth photos --out predicted
          lkdense predict cascade_mask_rcnn_slak_t_coco epoch_36.pth street.mp4 --out predicted --threshold 0.5
 OUT/pictures gets a picture of each image, or one video of all frames of a video. A segmentor also writes label maps
-(indices of classes) into OUT/labels, a detector all its detections into OUT/detections.json. Existing files are kept.
+(indices of classes) into OUT/labels, a detector all its detections into OUT/detections.json. Existing files stop the
+command before it begins, unless --overwrite is given.
 """
 
 import argparse

@@ -20,7 +20,7 @@ from .check_report import Report
 PHASES = ('train', 'val', 'test')
 # A set of sets has this many samples drawn through it, after each of the sets inside has been read.
 DRAWN = 16
-# MMEngine's message for an empty set begins with this.
+# MMEngine's message for an empty set contains this.
 NO_SAMPLES = 'need at least one array to concatenate'
 
 
@@ -31,8 +31,7 @@ def check_data(cfg: Config) -> list[Report]:
     >>> from lkdense.data.synthetic import write_scenes
     >>> with TemporaryDirectory() as root:
     ...     synthetic = write_scenes('imagenet', root, images=5, size=64)
-    ...     images = f'{synthetic.folder}/train'
-    ...     dataset = dict(type='lkdense.classification.ImageFolder', data_root=images, pipeline=[])
+    ...     dataset = dict(type='lkdense.classification.ImageFolder', data_root=f'{synthetic.folder}/train')
     ...     reports = check_data(Config(dict(train_dataloader=dict(dataset=dataset))))
     >>> [(report.phase, report.samples, dict(report.faults)) for report in reports]
     [('train', 4, {})]
@@ -158,8 +157,8 @@ def _check_sample(dataset: BaseDataset, info: dict, report: Report) -> None:
     digest = hashlib.sha1(Path(path).read_bytes()).hexdigest()
     if digest in report.hashes:
         report.add('duplicate', path, f'is {report.hashes[digest]}')
-
     report.hashes.setdefault(digest, path)
+
     if 'label' in info:
         report.classes[dataset.metainfo['classes'][info['label']]] += 1
     elif _has_labels(dataset, info):

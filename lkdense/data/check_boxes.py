@@ -99,7 +99,7 @@ def _annotations(content: dict) -> Iterator[dict]:
 def _check_box(box: Sequence[float], size: tuple[int, int], path: str, report: Report) -> None:
     left, top, width, height = box
     text = f'{width:g} x {height:g} at {left:g}, {top:g}'
-    # NaN fails every comparison, so the condition is written for what is right.
+    # NaN fails every comparison, so the test is for what is right, and then turned around.
     if not (width >= 1 and height >= 1 and left > -math.inf and top > -math.inf):
         report.add('degenerate box', path, text)
     elif left < -1 or top < -1 or left + width > size[0] + 1 or top + height > size[1] + 1:
@@ -119,7 +119,7 @@ def _check_outline(outline: dict | list, size: tuple[int, int], path: str, repor
 
     for polygon in outline:
         area = _area(polygon) if len(polygon) >= 6 and len(polygon) % 2 == 0 else 0.0
-        # NaN fails every comparison, so the condition is written for what is right.
+        # NaN fails every comparison, so the test is for what is right, and then turned around.
         if not area > 0:
             report.add('degenerate outline', path, f'{len(polygon)} coordinates, area {area:g}')
 

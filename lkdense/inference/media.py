@@ -34,6 +34,10 @@ class ImageSource:
 
     Raises:
         UserError: there is no image at ``path``.
+
+    Attributes:
+        same_size: whether all pictures must have the same size.
+        paths: the files of the images.
     """
 
     same_size = False
@@ -92,6 +96,10 @@ class VideoSource:
 
     Raises:
         UserError: the video cannot be read.
+
+    Attributes:
+        same_size: whether all pictures must have the same size.
+        paths: the file of the video, alone.
     """
 
     same_size = True

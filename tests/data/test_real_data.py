@@ -1,13 +1,11 @@
 """Configs read small real data sets with nothing but their paths changed, where LKDENSE_DATA names a folder of them."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
+from processes import run_command
 
 ROOT = Path(__file__).parents[2]
 # Each config with its data_root below LKDENSE_DATA, and the numbers of images for training and testing.
@@ -65,10 +63,7 @@ def test_a_full_size_config_trains_with_paths_and_schedule_changed_on_the_comman
         'val_dataloader.dataset.indices=1',
     ]
 
-    command = [sys.executable, 'tools/train.py', 'configs/upernet_slak_b_ade20k.py', '--work-dir', str(tmp_path)]
-    environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
-    done = subprocess.run(
-        [*command, '--cfg-options', *options], cwd=ROOT, env=environment, capture_output=True, text=True
+    process = run_command(
+        ROOT, 'train.py', 'configs/upernet_slak_b_ade20k.py', '--work-dir', tmp_path, '--cfg-options', *options
     )
-    assert done.returncode == 0, done.stderr
-    assert 'mIoU' in done.stdout
+    assert 'mIoU' in process.stdout

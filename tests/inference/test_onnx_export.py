@@ -89,9 +89,8 @@ def test_the_command_exports_the_merged_backbone_of_a_detector(export, capsys):
     assert names == ['stage1', 'stage2', 'stage3', 'stage4']
 
     # Each block has its two strips and nothing else: the small square kernel is merged into one of them.
-    kernels = [
-        tuple(weight.dims[2:]) for weight in onnx.load(exported.graph).graph.initializer if len(weight.dims) == 4
-    ]
+    weights = onnx.load(exported.graph).graph.initializer
+    kernels = [tuple(weight.dims[2:]) for weight in weights if len(weight.dims) == 4]
     assert (5, 5) not in kernels and kernels.count((51, 5)) == kernels.count((5, 51)) == 1
 
 

@@ -60,6 +60,7 @@ def write(folder: Path, train: Sequence[Scene], val: Sequence[Scene]) -> None:
                 'labelIds': scene.label_map(LABEL_IDS, background=ROAD[0], clutter=STATIC[0]),
                 'instanceIds': instance_ids(scene),
             }
+
             for kind, values in maps.items():
                 Image.fromarray(values).save(annotations / f'{name}_gtFine_{kind}.png')
 
@@ -71,4 +72,5 @@ def instance_ids(scene: Scene) -> NDArray[np.uint16]:
         if index < len(THINGS):
             number = scene.classes[:position].count(index)
             ids[mask] = LABEL_IDS[index] * 1000 + number
+
     return ids

@@ -68,17 +68,18 @@ def write_crops(
     limits = (per_class, math.ceil(per_class / 4))
 
     def write(path: Path) -> None:
-        rng, kept = np.random.default_rng(seed), None
+        rng, chosen = np.random.default_rng(seed), []
 
         for name, part, limit in zip(('train', 'val'), parts, limits):
             crops = _list_crops(Path(images, part), Path(labels, part), size, len(classes))
-            kept = kept or [label for label in range(len(classes)) if len(crops[label]) >= FEWEST]
-            if len(kept) < 2:
+            # The training part decides which classes there are, and validation has the same ones.
+            chosen = chosen or [label for label in range(len(classes)) if len(crops[label]) >= FEWEST]
+            if len(chosen) < 2:
                 raise ValueError(f'of {", ".join(classes)} at least two must fill {FEWEST} crops of {size} pixels')
 
-            for label in kept:
-                drawn = sorted(rng.permutation(len(crops[label]))[:limit])
-                _save_crops([crops[label][index] for index in drawn], size, path / name / classes[label])
+            for label in chosen:
+                indices = sorted(rng.permutation(len(crops[label]))[:limit])
+                _save_crops([crops[label][index] for index in indices], size, path / name / classes[label])
 
     write_atomically(Path(folder), description, write)
 

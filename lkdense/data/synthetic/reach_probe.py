@@ -97,8 +97,8 @@ def make_reach_image(rng: np.random.Generator, distance: int, size: int = 128) -
         # A pair is drawn with its patch on the left, into a mirrored view of the image where the patch is on the right.
         # Mirroring turns the stripes over, but transposing does not.
         view = image if is_left else image[:, ::-1]
-        rising = stripes == (0 if is_left else 1)
-        _draw_pair(view, middle, patch, patch + distance, rising, label)
+        falling = (STRIPES[stripes] == 'falling') == is_left
+        _draw_pair(view, middle, patch, patch + distance, falling, label)
 
         x0, y0 = patch - PATCH // 2, middle - PATCH // 2
         if not is_left:
@@ -112,13 +112,13 @@ def make_reach_image(rng: np.random.Generator, distance: int, size: int = 128) -
     return ReachImage(np.clip(image + 0.5, 0, 255).astype(np.uint8), pairs, stripes)
 
 
-def _draw_pair(image: NDArray[np.float32], middle: int, patch: int, marker: int, rising: bool, label: int) -> None:
-    """Draw a patch, a marker to its right and their link, in place; their middles are at columns of row ``middle``."""
+def _draw_pair(image: NDArray[np.float32], middle: int, patch: int, marker: int, falling: bool, label: int) -> None:
+    """Draw a patch, a marker to its right and their link, in place, around two columns of the row ``middle``."""
     image[middle - LINK // 2 : middle + LINK // 2, patch:marker] = 180
 
     top, left = middle - PATCH // 2, patch - PATCH // 2
     y, x = np.mgrid[top : top + PATCH, left : left + PATCH]
-    slope = 1 if rising else -1
+    slope = 1 if falling else -1
     is_dark = (y - slope * x) % PERIOD < PERIOD // 2
     image[top : top + PATCH, left : left + PATCH] = np.where(is_dark, 60, 200)[..., None]
 

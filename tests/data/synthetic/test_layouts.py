@@ -32,11 +32,11 @@ def test_equal_arguments_give_equal_files_and_another_seed_other_pictures(layout
 
 @pytest.mark.parametrize('layout', LAYOUTS)
 def test_the_set_is_where_the_configs_look_and_has_the_size_asked_for(layout, tmp_path):
-    written = write_scenes(layout, tmp_path, **SMALL, val_fraction=0.4)
-    assert (written.train, written.val, written.reused) == (3, 2, False)
-    assert written.folder == tmp_path / LAYOUTS[layout].folder
-    assert written.data_root in (written.folder, written.folder.parent)
-    images = [p for p in written.folder.rglob('*') if p.suffix in JPEG or p.name.endswith('leftImg8bit.png')]
+    synthetic = write_scenes(layout, tmp_path, **SMALL, val_fraction=0.4)
+    assert (synthetic.train, synthetic.val, synthetic.reused) == (3, 2, False)
+    assert synthetic.folder == tmp_path / LAYOUTS[layout].folder
+    assert synthetic.data_root in (synthetic.folder, synthetic.folder.parent)
+    images = [p for p in synthetic.folder.rglob('*') if p.suffix in JPEG or p.name.endswith('leftImg8bit.png')]
     assert len(images) == 5
     assert {Image.open(path).size for path in images} == {(64, 48)}
     assert {Image.open(path).mode for path in images} == {'RGB'}
@@ -124,8 +124,8 @@ def test_arguments_out_of_range_are_refused_and_leave_no_files(arguments, messag
 
 def test_the_smallest_sets_have_an_image_in_every_split(tmp_path):
     for layout, form in LAYOUTS.items():
-        written = write_scenes(layout, tmp_path, **{**SMALL, 'images': form.min_train + 1})
-        assert (written.train, written.val) == (form.min_train, 1)
+        synthetic = write_scenes(layout, tmp_path, **{**SMALL, 'images': form.min_train + 1})
+        assert (synthetic.train, synthetic.val) == (form.min_train, 1)
     for path in (tmp_path / 'VOCdevkit').rglob('ImageSets/*/*.txt'):
         assert path.read_text().strip(), path
 
@@ -134,8 +134,8 @@ def test_the_smallest_sets_have_an_image_in_every_split(tmp_path):
 def test_as_many_classes_as_a_layout_has_can_be_written(layout, tmp_path):
     classes = LAYOUTS[layout].classes
     assert len(set(classes)) == len(classes)
-    written = write_scenes(layout, tmp_path, **{**SMALL, 'images': 30, 'num_classes': len(classes)})
-    assert list(json.loads((written.folder / MARKER).read_text())['classes']) == list(classes)
+    synthetic = write_scenes(layout, tmp_path, **{**SMALL, 'images': 30, 'num_classes': len(classes)})
+    assert list(json.loads((synthetic.folder / MARKER).read_text())['classes']) == list(classes)
 
 
 def test_lkdense_does_not_import_the_generators_and_they_import_no_mm_package():
