@@ -1,17 +1,23 @@
-# Every target but `help` first sets up .venv if it is missing or older than what it is made from.
-# make PYTHON=/path/to/python TARGET: a .venv that uses that environment's own torch and packages (it is not written to).
+# Every target but `help` sets up .venv first, if it is missing or older than the files that it is made from.
+# make PYTHON=/path/to/python TARGET gives .venv that environment's own torch and packages; nothing is written into it.
 
 STAMP := .venv/ready
 RUN := .venv/bin/python
+LKDENSE := .venv/bin/lkdense
+# Tests share the cores; each of their processes takes one thread.
+PYTEST := $(RUN) -m pytest --numprocesses auto --durations 10
+# These need neither the mm packages nor minutes.
+CORE := tests/ops tests/layers tests/checkpoints tests/training/test_sparse_masks.py
 
 help:
 	@echo 'make demo       train and test two small models on synthetic data, with pictures and a table'
-	@echo 'make test       the tests, but for the slow ones; ARGS="-k slak -x" goes to pytest'
+	@echo 'make check      lint and the tests of ops, layers, checkpoints and training arithmetic: two minutes'
+	@echo 'make test       all tests but the slow ones: seven minutes; ARGS="-k slak -x" goes to pytest'
 	@echo 'make test-slow  all tests'
 	@echo 'make bench      time the depthwise convolution; ARGS="--shapes 31x31" goes to benchmarks/depthwise.py'
 	@echo 'make study      a small study of kernel sizes, with its report, in work_dirs/reach_small'
 	@echo 'make survey     try the swap on every config of mmseg and mmdet; ARGS=--again begins anew'
-	@echo 'make lint       ruff: rules and format'
+	@echo 'make lint       rules and format by ruff, types by pyright'
 	@echo 'make docs       the pages, into build/docs; a broken link is an error'
 	@echo 'make .venv      the set-up only'
 	@echo 'PYTHON=/path/to/python  an environment whose torch is to be used'
@@ -22,7 +28,7 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt dev/setup_venv.py
 	$(or $(PYTHON),python3) dev/setup_venv.py $(if $(PYTHON),--borrow)
 	@touch $@
 
-# naming another PYTHON than .venv was made from makes .venv stale
+# Naming another PYTHON than .venv was made from makes .venv stale.
 ifneq ($(PYTHON),)
 ifneq ($(shell $(PYTHON) -c 'import sys; print(sys.executable)'),$(shell cat .venv/borrowed 2>/dev/null))
 .PHONY: $(STAMP)
@@ -32,21 +38,24 @@ endif
 demo: $(STAMP)
 	$(RUN) dev/demo.py $(ARGS)
 
+check: lint
+	$(PYTEST) -m 'not slow' $(CORE) $(ARGS)
+
 test: $(STAMP)
-	$(RUN) -m pytest -m 'not slow' $(ARGS)
+	$(PYTEST) -m 'not slow' $(ARGS)
 
 test-slow: $(STAMP)
-	$(RUN) -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 bench: $(STAMP)
 	$(RUN) benchmarks/depthwise.py $(ARGS)
 
 study: $(STAMP)
-	.venv/bin/lkdense study plan configs/studies/reach_small.yml --out work_dirs/reach_small
-	.venv/bin/lkdense study run work_dirs/reach_small --jobs 2
-	.venv/bin/lkdense study report work_dirs/reach_small
+	$(LKDENSE) study plan configs/studies/reach_small.yml --out work_dirs/reach_small
+	$(LKDENSE) study run work_dirs/reach_small --jobs 2
+	$(LKDENSE) study report work_dirs/reach_small
 
-# trackers need lap, GLIP transformers, in the version that mmdetection names
+# Trackers need lap; GLIP needs transformers, in the version that mmdetection names.
 survey: $(STAMP)
 	$(RUN) -m pip install --quiet --constraint .venv/constraints.txt lap transformers==4.53.3
 	$(RUN) dev/swap_report.py $(ARGS)
@@ -54,8 +63,9 @@ survey: $(STAMP)
 lint: $(STAMP)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(RUN) -m pyright --project pyproject.toml --pythonpath $(RUN)
 
 docs: $(STAMP)
 	$(RUN) -m sphinx -W --keep-going -q docs build/docs
 
-.PHONY: help .venv demo test test-slow bench study survey lint docs
+.PHONY: help .venv demo check test test-slow bench study survey lint docs

@@ -1,9 +1,9 @@
 """Time whole backbones on a CPU against themselves with PyTorch's own convolution in its default memory format.
 
 Example: python benchmarks/backbones.py --out benchmarks/results
-Evaluation of one image of 512x512, the same after `switch_to_deploy()`, and a training step (forward and backward) of
-two images of 256x256; the same weights on both sides, and outputs and gradients are compared first. Seconds are medians
-in one process; the peak of memory is that of a process of its own, with the weights.
+It times the evaluation of one image of 512x512, the same after `switch_to_deploy()`, and a training step (forward and
+backward) of two images of 256x256. Both sides have the same weights, and outputs and gradients are compared first.
+Seconds are medians in one process. The peak of memory is that of a process of its own, with the weights.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from depthwise import about, cpu_name
+from depthwise import cpu_name, describe
 from mmengine.model import revert_sync_batchnorm
 from torch import Tensor, nn
 
@@ -30,8 +30,8 @@ BACKBONES = {
 SIZES = {'eval': (1, 3, 512, 512), 'train': (2, 3, 256, 256), 'deployed': (1, 3, 512, 512)}
 VARIANTS = ('eager', 'ours')
 REPEATS = 3
-# how much farther than eager's the results may be from those in float64. In training, batch norms over few pixels
-# magnify every rounding, eager's by thousands as well; the backends themselves are held to twice eager's error
+# Our results may be so many times as far from those in float64 as eager's. In training, batch norms over few pixels
+# magnify every rounding by thousands, eager's too. The backends themselves are held to twice eager's error.
 TOLERANCE = 10
 
 
@@ -40,16 +40,17 @@ def main() -> None:
     parser.add_argument('--out', type=Path, default=Path('benchmarks/results'), help='folder of the JSON')
     parser.add_argument('--only', help='only backbones whose name contains this')
     args = parser.parse_args()
+
     print(f'{cpu_name()}, {torch.get_num_threads()} threads, torch {torch.__version__}\n')
     print(f'{"":14}{"pass":9}{"eager s":>9}{"ours s":>9}{"ratio":>7}{"eager MiB":>11}{"ours MiB":>10}{"ratio":>7}')
     rows = []
     for name in BACKBONES:
         if not args.only or args.only in name:
             rows += measure(name)
+
     args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / 'backbones_cpu.json').write_text(
-        json.dumps(dict(about(torch.device('cpu')), rows=rows), indent=1) + '\n'
-    )
+    report = dict(describe(torch.device('cpu')), rows=rows)
+    (args.out / 'backbones_cpu.json').write_text(json.dumps(report, indent=1) + '\n')
 
 
 def measure(name: str) -> list[dict]:
@@ -59,8 +60,11 @@ def measure(name: str) -> list[dict]:
         image = torch.randn(size, generator=torch.Generator().manual_seed(0))
         if which == 'deployed':
             models['ours'].switch_to_deploy()
-        compare(*(result(model, image, which) for model in models.values()), exactly(name, image, which))
-        seconds = {variant: median_seconds(result, model, image, which) for variant, model in models.items()}
+
+        eager, ours = (compute(model, image, which) for model in models.values())
+        compare(eager, ours, compute_exactly(name, image, which))
+
+        seconds = {variant: median_seconds(compute, model, image, which) for variant, model in models.items()}
         peak = {variant: peak_mib(name, variant, which) for variant in VARIANTS}
         rows.append(dict(backbone=name, which=which, size=size, seconds=seconds, peak_mib=peak))
         print(
@@ -75,11 +79,11 @@ def measure(name: str) -> list[dict]:
 def build(name: str, variant: str) -> nn.Module:
     torch.manual_seed(0)
     model = revert_sync_batchnorm(BACKBONES[name]())
-    return as_the_authors_wrote_it(model) if variant == 'eager' else model
+    return use_pytorchs_own(model) if variant == 'eager' else model
 
 
-def as_the_authors_wrote_it(backbone: nn.Module) -> nn.Module:
-    """Make every map an ordinary, contiguous one, and every depthwise convolution PyTorch's."""
+def use_pytorchs_own(backbone: nn.Module) -> nn.Module:
+    """Make every map a contiguous one, as in the authors' code, and every depthwise convolution PyTorch's."""
     backbone.CHANNELS_LAST_ON_CPU = False
     for module in backbone.modules():
         if isinstance(module, DepthwiseConv2d):
@@ -91,55 +95,64 @@ def as_the_authors_wrote_it(backbone: nn.Module) -> nn.Module:
     return backbone
 
 
-def result(model: nn.Module, image: Tensor, which: str) -> list[Tensor]:
+def compute(model: nn.Module, image: Tensor, which: str) -> list[Tensor]:
     """Return the maps, or in training the gradients of all parameters."""
     if which != 'train':
         with torch.no_grad():
             return list(model.eval()(image))
+
     outputs = model.train()(image)
-    return list(torch.autograd.grad(sum((y * y.detach().cos()).mean() for y in outputs), list(model.parameters())))
+    loss = sum((y * y.detach().cos()).mean() for y in outputs)
+    return list(torch.autograd.grad(loss, list(model.parameters())))
 
 
-def exactly(name: str, image: Tensor, which: str) -> list[Tensor]:
+def compute_exactly(name: str, image: Tensor, which: str) -> list[Tensor]:
     """Return the results in float64."""
     model = build(name, 'ours').double()
     for module in model.modules():
         if isinstance(module, DepthwiseConv2d):
-            module.backend = 'fft'  # PyTorch's own convolution takes minutes
-    return result(model, image.double(), which)
+            # PyTorch's own convolution takes minutes.
+            module.backend = 'fft'
+    return compute(model, image.double(), which)
 
 
 def compare(eager: list[Tensor], ours: list[Tensor], exact: list[Tensor]) -> None:
-    """Refuse to time what does not give the same numbers.
+    """Refuse to time a model that does not give the same numbers.
 
     Raises:
         SystemExit: it does not.
     """
-    norm = sum(t.square().sum() for t in exact)
-    theirs, mine = (
-        (sum((a - b).square().sum() for a, b in zip(tensors, exact, strict=True)) / norm).sqrt().item()
-        for tensors in (eager, ours)
-    )
-    if mine > TOLERANCE * theirs:
-        raise SystemExit(f'off by {mine:.1e} of what is exact, eager by {theirs:.1e}; no times for that')
+    error, error_of_eager = relative_error(ours, exact), relative_error(eager, exact)
+    if error > TOLERANCE * error_of_eager:
+        raise SystemExit(f'off by {error:.1e} of the exact result, eager by {error_of_eager:.1e}; no times for that')
+
+
+def relative_error(tensors: list[Tensor], exact: list[Tensor]) -> float:
+    """Return the norm of all differences over the norm of the exact values."""
+    difference = sum((tensor - truth).square().sum() for tensor, truth in zip(tensors, exact, strict=True))
+    norm = sum(truth.square().sum() for truth in exact)
+    return (difference / norm).sqrt().item()
 
 
 def median_seconds(run: Callable, *arguments) -> float:
-    run(*arguments)  # warm-up
+    # The first run warms up.
+    run(*arguments)
+
     times = []
     for _ in range(REPEATS):
-        started = time.perf_counter()
+        start = time.perf_counter()
         run(*arguments)
-        times.append(time.perf_counter() - started)
+        times.append(time.perf_counter() - start)
+
     return sorted(times)[REPEATS // 2]
 
 
 def peak_mib(name: str, variant: str, which: str) -> float:
     with multiprocessing.get_context('spawn').Pool(1) as pool:
-        return pool.apply(own_peak_mib, (name, variant, which, torch.get_num_threads()))
+        return pool.apply(measure_peak_mib, (name, variant, which, torch.get_num_threads()))
 
 
-def own_peak_mib(name: str, variant: str, which: str, threads: int) -> float:
+def measure_peak_mib(name: str, variant: str, which: str, threads: int) -> float:
     """Return by how many MiB the weights and two passes raise the peak of this process, which Linux counts."""
     torch.set_num_threads(threads)
     before = status_mib('VmRSS')
@@ -147,9 +160,11 @@ def own_peak_mib(name: str, variant: str, which: str, threads: int) -> float:
     if which == 'deployed' and variant == 'ours':
         model.switch_to_deploy()
     image = torch.randn(SIZES[which])
-    Path('/proc/self/clear_refs').write_text('5')  # the peak starts again from here
+
+    # The peak starts again from here.
+    Path('/proc/self/clear_refs').write_text('5')
     for _ in range(2):
-        result(model, image, which)
+        compute(model, image, which)
     return status_mib('VmHWM') - before
 
 

@@ -1,4 +1,4 @@
-"""The plain way on a GPU, in Triton, to measure against: a multiply-add for each tap and pixel, no tensor cores."""
+"""A plain convolution on a GPU, in Triton, to measure against: a multiply-add for each tap and pixel."""
 
 import torch
 import triton
@@ -7,8 +7,7 @@ from torch import Tensor
 
 from lkdense.ops import BACKENDS
 
-# rows and columns of a program's tile
-TILE = (16, 32)
+TILE = (16, 32)  # rows and columns of a program
 
 
 def refusal(x: Tensor, weight: Tensor) -> str | None:
@@ -77,6 +76,7 @@ def _conv(
     j = (tl.program_id(0) % tiles * COLUMNS + tl.arange(0, COLUMNS))[None, :]
     channel = tl.program_id(1)
     plane = tl.program_id(2) * stride_n + channel * stride_c
+
     total = tl.zeros((ROWS, COLUMNS), tl.float32)
     for u in range(height):
         for v in range(width):
@@ -85,8 +85,9 @@ def _conv(
             pixels = tl.load(x + plane + row * stride_h + column * stride_w, mask=inside, other=0.0)
             tap = tl.load(weight + (channel * height + u) * width + v)
             total += pixels.to(tl.float32) * tap.to(tl.float32)
-    where = plane + i * stride_h + j * stride_w
-    tl.store(y + where, total.to(y.dtype.element_ty), mask=(i < rows) & (j < columns))
+
+    target = plane + i * stride_h + j * stride_w
+    tl.store(y + target, total.to(y.dtype.element_ty), mask=(i < rows) & (j < columns))
 
 
 @triton.jit
@@ -112,6 +113,7 @@ def _weight_gradient(
 ):
     tap, channel = tl.program_id(0), tl.program_id(1)
     down, right = tap // width - height // 2, tap % width - width // 2
+
     total = tl.zeros((ROWS, COLUMNS), tl.float32)
     for n in range(batch):
         image = x + n * stride_n + channel * stride_c
@@ -124,4 +126,5 @@ def _weight_gradient(
                 pixels = tl.load(image + row * stride_h + column * stride_w, mask=inside, other=0.0)
                 errors = tl.load(error + i * grad_h + j * grad_w, mask=inside, other=0.0)
                 total += pixels.to(tl.float32) * errors.to(tl.float32)
+
     tl.store(result + channel * height * width + tap, tl.sum(total).to(result.dtype.element_ty))

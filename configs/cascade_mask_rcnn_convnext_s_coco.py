@@ -4,21 +4,5 @@ The recipe of ConvNeXt's authors for ImageNet-1K weights, in mixed precision; th
 Global batch 16: 8 GPUs x 2 images.
 """
 
-_base_ = [
-    '_base_/models/cascade_mask_rcnn.py',
-    '_base_/datasets/coco.py',
-    '_base_/schedules/det_3x.py',
-    '_base_/runtime.py',
-]
-model = dict(
-    backbone=dict(type='ConvNeXt', arch='small', drop_path_rate=0.6),
-    neck=dict(in_channels=[96, 192, 384, 768]),
-)
-optim_wrapper = dict(
-    type='AmpOptimWrapper',
-    optimizer=dict(lr=2e-4),
-    constructor='LayerDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(decay_type='layer_wise', decay_rate=0.7),
-)
-train_dataloader = dict(batch_size=2)
-auto_scale_lr = dict(enable=False, base_batch_size=16)
+_base_ = 'cascade_mask_rcnn_convnext_t_coco.py'
+model = dict(backbone=dict(arch='small', drop_path_rate=0.6))

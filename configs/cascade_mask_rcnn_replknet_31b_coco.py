@@ -1,8 +1,8 @@
 """Cascade Mask R-CNN with RepLKNet-31B on COCO: 36 epochs (3x), multi-scale 480 to 800 with crops.
 
 The recipe of RepLKNet's authors for ImageNet-1K weights; they report 52.2 box and 45.2 mask AP. For ImageNet-22K
-weights (53.0 and 46.0) they take drop_path_rate=0.4. They do not state the number of GPUs: we read 32, so that lr
-over batch is that of ConvNeXt-T.
+weights (53.0 and 46.0) they take drop_path_rate=0.4. They do not state the number of GPUs: we assume 32, so that
+lr over batch is that of ConvNeXt-T.
 Global batch 32: 32 GPUs x 1 image.
 """
 

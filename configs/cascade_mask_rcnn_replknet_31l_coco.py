@@ -1,23 +1,12 @@
 """Cascade Mask R-CNN with RepLKNet-31L on COCO: 36 epochs (3x), multi-scale 480 to 800 with crops.
 
 The recipe of RepLKNet's authors for ImageNet-22K weights; they report 53.9 box and 46.5 mask AP. They do not state
-the number of GPUs: we read 32, so that lr over batch is that of ConvNeXt-T.
+the number of GPUs: we assume 32, so that lr over batch is that of ConvNeXt-T.
 Global batch 32: 32 GPUs x 1 image.
 """
 
-_base_ = [
-    '_base_/models/cascade_mask_rcnn.py',
-    '_base_/datasets/coco.py',
-    '_base_/schedules/det_3x.py',
-    '_base_/runtime.py',
-]
+_base_ = 'cascade_mask_rcnn_replknet_31b_coco.py'
 model = dict(
-    backbone=dict(type='RepLKNet', arch='31l', drop_path_rate=0.7, with_cp=True),
+    backbone=dict(arch='31l', drop_path_rate=0.7),
     neck=dict(in_channels=[192, 384, 768, 1536]),
 )
-optim_wrapper = dict(
-    optimizer=dict(lr=4e-4),
-    paramwise_cfg=dict(norm_decay_mult=0),
-)
-train_dataloader = dict(batch_size=1)
-auto_scale_lr = dict(enable=False, base_batch_size=32)

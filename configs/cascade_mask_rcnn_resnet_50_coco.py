@@ -1,7 +1,7 @@
 """Cascade Mask R-CNN with ResNet-50 on COCO: 36 epochs (3x), multi-scale 480 to 800 with crops.
 
 A comparator: mmdetection's own backbone with the optimizer that Swin's authors give ResNet-50 in their comparison
-(AdamW instead of SGD), so that the backbone is what differs. Weights that fit: `torchvision://resnet50`.
+(AdamW instead of SGD), so that only the backbone differs. Weights that fit: `torchvision://resnet50`.
 Global batch 16: 8 GPUs x 2 images.
 """
 

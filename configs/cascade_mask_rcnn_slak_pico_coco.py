@@ -1,7 +1,7 @@
 """Cascade Mask R-CNN with SLaK-pico and narrow heads on COCO: 36 epochs (3x), images of at most 512x320.
 
-Ours, for CPUs, demonstrations and tests; no one publishes weights, so it starts from random ones: no drop path, no
-layer decay and a higher learning rate.
+Ours, for CPUs, demonstrations and tests. Nobody publishes weights of this size, so it starts from random ones, without
+drop path or layer decay and at a higher learning rate.
 Global batch 8: 1 GPU x 8 images.
 """
 

@@ -4,27 +4,8 @@ A comparator: the recipe of Swin's authors, whose weights fit, in mixed precisio
 Global batch 16: 8 GPUs x 2 images.
 """
 
-_base_ = [
-    '_base_/models/cascade_mask_rcnn.py',
-    '_base_/datasets/coco.py',
-    '_base_/schedules/det_3x.py',
-    '_base_/runtime.py',
-]
+_base_ = 'cascade_mask_rcnn_swin_t_coco.py'
 model = dict(
-    backbone=dict(
-        type='SwinTransformer',
-        embed_dims=128,
-        depths=(2, 2, 18, 2),
-        num_heads=(4, 8, 16, 32),
-        drop_path_rate=0.3,
-        convert_weights=True,
-    ),
+    backbone=dict(embed_dims=128, depths=(2, 2, 18, 2), num_heads=(4, 8, 16, 32), drop_path_rate=0.3),
     neck=dict(in_channels=[128, 256, 512, 1024]),
 )
-optim_wrapper = dict(
-    type='AmpOptimWrapper',
-    optimizer=dict(lr=1e-4),
-    paramwise_cfg=dict(custom_keys={'relative_position_bias_table': dict(decay_mult=0), 'norm': dict(decay_mult=0)}),
-)
-train_dataloader = dict(batch_size=2)
-auto_scale_lr = dict(enable=False, base_batch_size=16)

@@ -5,20 +5,8 @@ mask AP.
 Global batch 16: 8 GPUs x 2 images.
 """
 
-_base_ = [
-    '_base_/models/cascade_mask_rcnn.py',
-    '_base_/datasets/coco.py',
-    '_base_/schedules/det_3x.py',
-    '_base_/runtime.py',
-]
+_base_ = 'cascade_mask_rcnn_unireplknet_t_coco.py'
 model = dict(
-    backbone=dict(type='UniRepLKNet', arch='s', drop_path_rate=0.5, with_cp=True),
+    backbone=dict(arch='s', drop_path_rate=0.5),
     neck=dict(in_channels=[96, 192, 384, 768]),
 )
-optim_wrapper = dict(
-    optimizer=dict(lr=1e-4),
-    constructor='LayerDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(decay_type='layer_wise', decay_rate=0.8),
-)
-train_dataloader = dict(batch_size=2)
-auto_scale_lr = dict(enable=False, base_batch_size=16)

@@ -1,7 +1,7 @@
 """Cascade Mask R-CNN with UniRepLKNet-T on COCO: 36 epochs (3x), multi-scale 480 to 800 with crops.
 
 The recipe of UniRepLKNet's authors for ImageNet-1K weights, in single precision; they report 51.7 box and 44.9
-mask AP. They count 12 layers for the decay, where the depth of this size makes 9.
+mask AP. They count 12 layers for the decay, although the depth of this size gives 9.
 Global batch 16: 8 GPUs x 2 images.
 """
 

@@ -4,19 +4,5 @@ The recipe of ConvNeXt's authors, who report 83.1 % top-1.
 Global batch 4096: 32 GPUs x 128 images.
 """
 
-_base_ = [
-    '_base_/models/classifier.py',
-    '_base_/datasets/in1k.py',
-    '_base_/schedules/cls_300e.py',
-    '_base_/runtime.py',
-]
-model = dict(
-    backbone=dict(
-        type='ConvNeXt',
-        arch='small',
-        drop_path_rate=0.4,
-        layer_scale_init_value=1e-6,
-        out_indices=(3,),
-        norm_outputs=False,
-    )
-)
+_base_ = 'classifier_convnext_t_in1k.py'
+model = dict(backbone=dict(arch='small', drop_path_rate=0.4))

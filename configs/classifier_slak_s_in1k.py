@@ -5,18 +5,6 @@ by SNIP, then moved at random every 100 iterations, at first 30 % of the active 
 Global batch 4096: 32 GPUs x 128 images.
 """
 
-_base_ = [
-    '_base_/models/classifier.py',
-    '_base_/datasets/in1k.py',
-    '_base_/schedules/cls_300e.py',
-    '_base_/runtime.py',
-]
-model = dict(
-    backbone=dict(
-        type='SLaK', arch='small', drop_path_rate=0.4, layer_scale_init_value=1e-6, out_indices=(3,), norm_outputs=False
-    )
-)
-custom_hooks = [
-    dict(type='EMAHook', momentum=1e-4),
-    dict(type='SparseTrainingHook', density=0.6, interval=100, prune_rate=0.3),
-]
+_base_ = 'classifier_slak_t_in1k.py'
+_base_.custom_hooks[1].update(interval=100, prune_rate=0.3)
+model = dict(backbone=dict(arch='small', drop_path_rate=0.4))

@@ -1,7 +1,7 @@
 """Faster R-CNN with ConvNeXt-pico and narrow heads on Pascal VOC 2007 (trained on 07 + 12): 36 epochs, at most 512x320.
 
-Ours, for CPUs, demonstrations and tests; no one publishes weights, so it starts from random ones: no drop path, no
-layer decay and a higher learning rate.
+Ours, for CPUs, demonstrations and tests. Nobody publishes weights of this size, so it starts from random ones, without
+drop path or layer decay and at a higher learning rate.
 Global batch 8: 1 GPU x 8 images.
 """
 

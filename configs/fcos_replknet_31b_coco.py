@@ -1,7 +1,7 @@
 """FCOS with RepLKNet-31B on COCO: 24 epochs (2x), short side 640 or 800.
 
 The recipe of RepLKNet's authors for ImageNet-1K weights; they report 47.0 box AP. They do not state the number of
-GPUs: we read 8, as usual in mmdetection.
+GPUs: we assume 8, as is usual in mmdetection.
 Global batch 16: 8 GPUs x 2 images.
 """
 

@@ -4,24 +4,10 @@ The recipe of ConvNeXt's authors for ImageNet-22K weights, in single precision; 
 Global batch 16: 8 GPUs x 2 images.
 """
 
-_base_ = [
-    '_base_/models/upernet.py',
-    '_base_/datasets/ade20k_640.py',
-    '_base_/schedules/seg_160k.py',
-    '_base_/runtime.py',
-]
-crop_size = (640, 640)
+_base_ = 'upernet_convnext_l_ade20k.py'
 model = dict(
-    data_preprocessor=dict(size=crop_size),
-    backbone=dict(type='ConvNeXt', arch='xlarge', drop_path_rate=0.4),
-    decode_head=dict(in_channels=[256, 512, 1024, 2048], num_classes=150),
-    auxiliary_head=dict(in_channels=1024, num_classes=150),
-    test_cfg=dict(mode='slide', crop_size=crop_size, stride=(426, 426)),
+    backbone=dict(arch='xlarge'),
+    decode_head=dict(in_channels=[256, 512, 1024, 2048]),
+    auxiliary_head=dict(in_channels=1024),
 )
-optim_wrapper = dict(
-    optimizer=dict(lr=8e-5),
-    constructor='LayerDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(decay_type='stage_wise', decay_rate=0.9),
-)
-train_dataloader = dict(batch_size=2)
-auto_scale_lr = dict(enable=False, base_batch_size=16)
+optim_wrapper = dict(optimizer=dict(lr=8e-5))

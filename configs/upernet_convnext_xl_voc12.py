@@ -5,23 +5,11 @@ schedule.
 Global batch 16: 8 GPUs x 2 images.
 """
 
-_base_ = [
-    '_base_/models/upernet.py',
-    '_base_/datasets/voc12.py',
-    '_base_/schedules/seg_40k.py',
-    '_base_/runtime.py',
-]
-crop_size = (512, 512)
+_base_ = 'upernet_convnext_t_voc12.py'
 model = dict(
-    backbone=dict(type='ConvNeXt', arch='xlarge', drop_path_rate=0.4),
-    decode_head=dict(in_channels=[256, 512, 1024, 2048], num_classes=21),
-    auxiliary_head=dict(in_channels=1024, num_classes=21),
-    test_cfg=dict(mode='slide', crop_size=crop_size, stride=(341, 341)),
+    backbone=dict(arch='xlarge'),
+    decode_head=dict(in_channels=[256, 512, 1024, 2048]),
+    auxiliary_head=dict(in_channels=1024),
 )
-optim_wrapper = dict(
-    optimizer=dict(lr=8e-5),
-    constructor='LayerDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(decay_type='stage_wise', decay_rate=0.9),
-)
-train_dataloader = dict(batch_size=2)
-auto_scale_lr = dict(enable=False, base_batch_size=16)
+# ConvNeXt's authors train this size in single precision.
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(lr=8e-5))

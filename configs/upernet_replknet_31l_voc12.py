@@ -5,22 +5,11 @@ and for as many images as mmsegmentation's 40k iterations of 16.
 Global batch 32: 16 GPUs x 2 images.
 """
 
-_base_ = [
-    '_base_/models/upernet.py',
-    '_base_/datasets/voc12.py',
-    '_base_/schedules/seg_20k.py',
-    '_base_/runtime.py',
-]
+_base_ = 'upernet_replknet_31b_voc12.py'
 crop_size = (512, 512)
 model = dict(
-    backbone=dict(type='RepLKNet', arch='31l', drop_path_rate=0.3, with_cp=True),
-    decode_head=dict(in_channels=[192, 384, 768, 1536], num_classes=21),
-    auxiliary_head=dict(in_channels=768, num_classes=21),
+    backbone=dict(arch='31l', drop_path_rate=0.3),
+    decode_head=dict(in_channels=[192, 384, 768, 1536]),
+    auxiliary_head=dict(in_channels=768),
     test_cfg=dict(mode='slide', crop_size=crop_size, stride=(341, 341)),
 )
-optim_wrapper = dict(
-    optimizer=dict(lr=2e-4),
-    paramwise_cfg=dict(norm_decay_mult=0),
-)
-train_dataloader = dict(batch_size=2)
-auto_scale_lr = dict(enable=False, base_batch_size=32)

@@ -1,7 +1,7 @@
 """UPerNet with RepLKNet-pico and narrow heads on ADE20K: 40k iterations, 256x256 crops, tested on whole images.
 
-Ours, for CPUs, demonstrations and tests; no one publishes weights, so it starts from random ones: no drop path, no
-layer decay and a higher learning rate.
+Ours, for CPUs, demonstrations and tests. Nobody publishes weights of this size, so it starts from random ones, without
+drop path or layer decay and at a higher learning rate.
 Global batch 8: 1 GPU x 8 images.
 """
 

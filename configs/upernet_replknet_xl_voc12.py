@@ -5,23 +5,12 @@ and for as many images as mmsegmentation's 40k iterations of 16.
 Global batch 32: 16 GPUs x 2 images.
 """
 
-_base_ = [
-    '_base_/models/upernet.py',
-    '_base_/datasets/voc12.py',
-    '_base_/schedules/seg_20k.py',
-    '_base_/runtime.py',
-]
+_base_ = 'upernet_replknet_31b_voc12.py'
 crop_size = (512, 512)
 model = dict(
     data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3),
-    backbone=dict(type='RepLKNet', arch='xl', drop_path_rate=0.5, with_cp=True, norm_outputs=True),
-    decode_head=dict(in_channels=[256, 512, 1024, 2048], num_classes=21),
-    auxiliary_head=dict(in_channels=1024, num_classes=21),
+    backbone=dict(arch='xl', norm_outputs=True),
+    decode_head=dict(in_channels=[256, 512, 1024, 2048]),
+    auxiliary_head=dict(in_channels=1024),
     test_cfg=dict(mode='slide', crop_size=crop_size, stride=(341, 341)),
 )
-optim_wrapper = dict(
-    optimizer=dict(lr=2e-4),
-    paramwise_cfg=dict(norm_decay_mult=0),
-)
-train_dataloader = dict(batch_size=2)
-auto_scale_lr = dict(enable=False, base_batch_size=32)

@@ -1,24 +1,9 @@
 """UPerNet with ResNet-101 on ADE20K: 160k iterations, 512x512 crops, tested on whole images.
 
-A comparator: mmsegmentation's own backbone, trained as ConvNeXt is but for the layer decay, so that the backbone is
-what differs (mmsegmentation itself uses SGD). Weights that fit: mmsegmentation's `open-mmlab://resnet101_v1c`.
+A comparator: mmsegmentation's own backbone, trained like ConvNeXt but without layer decay, so that only the
+backbone differs (mmsegmentation itself uses SGD). Weights that fit: mmsegmentation's `open-mmlab://resnet101_v1c`.
 Global batch 16: 8 GPUs x 2 images.
 """
 
-_base_ = [
-    '_base_/models/upernet.py',
-    '_base_/datasets/ade20k.py',
-    '_base_/schedules/seg_160k.py',
-    '_base_/runtime.py',
-]
-model = dict(
-    backbone=dict(type='ResNetV1c', depth=101, norm_cfg=_base_.norm_cfg),
-    decode_head=dict(in_channels=[256, 512, 1024, 2048], num_classes=150),
-    auxiliary_head=dict(in_channels=1024, num_classes=150),
-)
-optim_wrapper = dict(
-    optimizer=dict(lr=1e-4),
-    paramwise_cfg=dict(norm_decay_mult=0),
-)
-train_dataloader = dict(batch_size=2)
-auto_scale_lr = dict(enable=False, base_batch_size=16)
+_base_ = 'upernet_resnet_50_ade20k.py'
+model = dict(backbone=dict(depth=101))

@@ -1,7 +1,7 @@
 """UPerNet with ResNet-50 on Cityscapes: 160k iterations, 512x1024 crops, tested on whole images.
 
-A comparator: mmsegmentation's own backbone, trained as ConvNeXt is but for the layer decay, so that the backbone is
-what differs (mmsegmentation itself uses SGD). Weights that fit: mmsegmentation's `open-mmlab://resnet50_v1c`.
+A comparator: mmsegmentation's own backbone, trained like ConvNeXt but without layer decay, so that only the
+backbone differs (mmsegmentation itself uses SGD). Weights that fit: mmsegmentation's `open-mmlab://resnet50_v1c`.
 Global batch 16: 8 GPUs x 2 images.
 """
 

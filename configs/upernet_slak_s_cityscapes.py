@@ -5,23 +5,5 @@ densely, without their sparse masks.
 Global batch 16: 4 GPUs x 4 images.
 """
 
-_base_ = [
-    '_base_/models/upernet.py',
-    '_base_/datasets/cityscapes.py',
-    '_base_/schedules/seg_160k.py',
-    '_base_/runtime.py',
-]
-crop_size = (512, 1024)
-model = dict(
-    data_preprocessor=dict(size=crop_size),
-    backbone=dict(type='SLaK', arch='small', drop_path_rate=0.3),
-    decode_head=dict(in_channels=[124, 249, 499, 998], num_classes=19),
-    auxiliary_head=dict(in_channels=499, num_classes=19),
-)
-optim_wrapper = dict(
-    optimizer=dict(lr=1e-4),
-    constructor='LayerDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(decay_type='stage_wise', decay_rate=0.9),
-)
-train_dataloader = dict(batch_size=4)
-auto_scale_lr = dict(enable=False, base_batch_size=16)
+_base_ = 'upernet_slak_t_cityscapes.py'
+model = dict(backbone=dict(arch='small', drop_path_rate=0.3))

@@ -1,7 +1,7 @@
 """UPerNet with Swin-T on ADE20K: 160k iterations, 512x512 crops, tested on whole images.
 
 A comparator: mmsegmentation's own backbone in the recipe of Swin's authors for ImageNet-1K weights (44.5 mIoU).
-Weights that fit: what mmsegmentation's swin2mmseg.py makes of theirs.
+Weights that fit: theirs, converted by mmsegmentation's swin2mmseg.py.
 Global batch 16: 8 GPUs x 2 images.
 """
 

@@ -1,7 +1,7 @@
 """UPerNet with Swin-T on Cityscapes: 160k iterations, 512x1024 crops, tested on whole images.
 
 A comparator: Swin's authors have no Cityscapes recipe; this is their ADE20K one with InternImage's crops and
-schedule. Weights that fit: what mmsegmentation's swin2mmseg.py makes of theirs.
+schedule. Weights that fit: theirs, converted by mmsegmentation's swin2mmseg.py.
 Global batch 16: 8 GPUs x 2 images.
 """
 

@@ -1,7 +1,7 @@
 """UPerNet with Swin-T on Pascal VOC 2012 + augmented set: 40k iterations, 512x512 crops, tested on whole images.
 
 A comparator: Swin's authors have no VOC segmentation recipe; this is their ADE20K one with mmsegmentation's VOC
-schedule. Weights that fit: what mmsegmentation's swin2mmseg.py makes of theirs.
+schedule. Weights that fit: theirs, converted by mmsegmentation's swin2mmseg.py.
 Global batch 16: 8 GPUs x 2 images.
 """
 

@@ -1,7 +1,7 @@
 """UPerNet with UniRepLKNet-T on ADE20K: 160k iterations, 512x512 crops, sliding window.
 
 The recipe of UniRepLKNet's authors for ImageNet-1K weights, in single precision; they report 48.6 mIoU.
-Their layer decay of 1.0 is none.
+Their layer decay of 1.0 means no decay.
 Global batch 16: 8 GPUs x 2 images.
 """
 

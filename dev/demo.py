@@ -1,7 +1,7 @@
 """Train, test and show two small models on synthetic data: minutes on a CPU, nothing to download.
 
 Example: python dev/demo.py
-Everything that it writes goes into the folder demo/.
+Everything is written into the folder demo/.
 """
 
 import json
@@ -26,7 +26,8 @@ from lkdense.data.synthetic import write_scenes
 
 FOLDER = Path('demo')
 TOOLS = Path(__file__).resolve().parents[1] / 'tools'
-TASKS = {  # task: layout of its data, config, and its metrics with their names in the table
+# Task: layout of its data, config, and its metrics with their names in the table.
+TASKS = {
     'segmentation': ('ade20k', 'configs/examples/upernet_slak_pico_shapes.py', {'mIoU': 'mIoU'}),
     'detection': (
         'coco',
@@ -36,7 +37,7 @@ TASKS = {  # task: layout of its data, config, and its metrics with their names 
 }
 IMAGES, SIZE, CLASSES = 250, 128, 2
 SHOWN = 5  # images in the picture of each task
-SCORE = 0.25  # detections below it are not drawn
+SCORE = 0.25  # lowest score of a detection that is drawn
 COLORS = plt.get_cmap('Set1').colors
 
 
@@ -54,8 +55,8 @@ class Result:
 def main() -> None:
     started = time.monotonic()
     for layout, _, _ in TASKS.values():
-        written = write_scenes(layout, FOLDER / 'data', images=IMAGES, size=SIZE, num_classes=CLASSES)
-        print(f'{written.folder}: {written.train} images for training, {written.val} for testing', flush=True)
+        dataset = write_scenes(layout, FOLDER / 'data', images=IMAGES, size=SIZE, num_classes=CLASSES)
+        print(f'{dataset.folder}: {dataset.train} images for training, {dataset.val} for testing', flush=True)
     results = [train_and_test(task) for task in TASKS]
     pictures = [draw(result) for result in results]
     table(results, majority_miou(results[0].samples))
@@ -73,39 +74,47 @@ def train_and_test(task: str) -> Result:
     run('test.py', config, checkpoint, '--work-dir', folder / 'test')
     seconds = time.monotonic() - started
     measured = json.loads(newest(folder / 'test', '*/*.json').read_text())
-    parameters, samples = predictions(config, checkpoint)
-    return Result(task, {text: measured[name] for name, text in names.items()}, seconds, parameters, samples)
+    parameters, samples = predict(config, checkpoint)
+    metrics = {text: measured[name] for name, text in names.items()}
+
+    return Result(task, metrics, seconds, parameters, samples)
 
 
 def run(tool: str, *arguments) -> None:
     command = [sys.executable, TOOLS / tool, *arguments]
     print(f'\n$ python tools/{tool} {" ".join(map(str, arguments))}', flush=True)
+
     with subprocess.Popen(
         list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as child:
         lines = []
         for line in child.stdout:
             lines.append(line)
-            # of the log only what moves
+            # The lines of steps show that it moves; the rest of the log is long.
             if any(mark in line for mark in ('(train)', '(val)', '(test)')):
                 print(line.partition(' - INFO - ')[2].rstrip()[:150], flush=True)
+
     if child.returncode:
         raise SystemExit(f'demo: tools/{tool} failed:\n{"".join(lines[-30:])}')
 
 
-def predictions(config: str, checkpoint: str) -> tuple[int, list]:
-    """Return the number of parameters, and every test image with its truth and what the model makes of it."""
+def predict(config: str, checkpoint: str) -> tuple[int, list]:
+    """Return the number of parameters, and every test image with its truth and the model's prediction."""
     cfg = Config.fromfile(config)
     with without_onedl_notice():
         register_all_of(cfg.default_scope)
+
     with DefaultScope.overwrite_default_scope(cfg.default_scope), torch.inference_mode():
         cfg.model.backbone.pop('init_cfg', None)
         model = MODELS.build(cfg.model).eval()
         load_checkpoint(model, checkpoint, map_location='cpu')
-        samples = [
-            (sample['inputs'].flip(0).permute(1, 2, 0).numpy(), model.test_step(pseudo_collate([sample]))[0])
-            for sample in DATASETS.build(cfg.test_dataloader.dataset)
-        ]
+
+        samples = []
+        for sample in DATASETS.build(cfg.test_dataloader.dataset):
+            image = sample['inputs'].flip(0).permute(1, 2, 0).numpy()
+            prediction = model.test_step(pseudo_collate([sample]))[0]
+            samples.append((image, prediction))
+
     return sum(parameter.numel() for parameter in model.parameters()), samples
 
 
@@ -119,10 +128,11 @@ def majority_miou(samples: list) -> float:
 def table(results: list[Result], majority: float) -> None:
     print(f'\n{"":14}{"measured":34}{"without learning":20}{"seconds":>8}{"parameters":>12}')
     for result in results:
-        measured = ', '.join(
-            f'{name} {value:.1f} %' if name == 'mIoU' else f'{name} {value:.3f}'
-            for name, value in result.metrics.items()
-        )
+        figures = []
+        for name, value in result.metrics.items():
+            figures.append(f'{name} {value:.1f} %' if name == 'mIoU' else f'{name} {value:.3f}')
+
+        measured = ', '.join(figures)
         floor = f'mIoU {majority:.1f} %' if 'mIoU' in result.metrics else 'mAP 0.000'
         print(f'{result.task:14}{measured:34}{floor:20}{result.seconds:8.0f}{result.parameters / 1e6:10.1f} M')
 
@@ -141,9 +151,11 @@ def draw(result: Result) -> Path:
         else:
             draw_instances(column[1], sample.gt_instances)
             draw_instances(column[2], sample.pred_instances[sample.pred_instances.scores > SCORE])
+
     for axis, name in zip(axes[:, 0], ('input', 'truth', 'prediction')):
         axis.set_ylabel(name)
-    # without the wall, which is not drawn
+
+    # The first class is the wall, which is not drawn.
     names = Config.fromfile(TASKS[result.task][1]).metainfo['classes'][-CLASSES:]
     handles = [Patch(color=color, label=name) for name, color in zip(names, COLORS)]
     figure.legend(handles=handles, loc='outside upper center', ncols=CLASSES, frameon=False)
@@ -151,17 +163,19 @@ def draw(result: Result) -> Path:
     path = FOLDER / f'{result.task}.png'
     figure.savefig(path, dpi=110)
     plt.close(figure)
+
     return path
 
 
 def draw_labels(axis: plt.Axes, labels: np.ndarray) -> None:
-    # 0 is the wall, 255 what does not count
+    # Label 0 is the wall, and 255 are pixels that do not count.
     for label in range(1, len(COLORS)):
         fill(axis, labels == label, COLORS[label - 1])
 
 
 def draw_instances(axis: plt.Axes, instances) -> None:
-    masks = getattr(instances.masks, 'masks', instances.masks)  # truth comes in a class of its own
+    # The truth has its masks in a class of its own.
+    masks = getattr(instances.masks, 'masks', instances.masks)
     for label, box, mask in zip(instances.labels.tolist(), instances.bboxes, masks):
         left, top, right, bottom = getattr(box, 'tensor', box).flatten().tolist()
         axis.add_patch(plt.Rectangle((left, top), right - left, bottom - top, fill=False, color=COLORS[label]))
@@ -181,18 +195,21 @@ def draw_curves(axis: plt.Axes, result: Result) -> None:
     axis.plot(*zip(*losses), color='tab:gray')
     axis.set(xlabel='iteration', ylabel='training loss (grey)')
     other = axis.twinx()
+
     for name, text in TASKS[result.task][2].items():
-        # validation counts iterations in one task and epochs in the other
+        # Validation counts iterations in one task and epochs in the other.
         values = [row[name] for row in rows if name in row]
         steps = np.linspace(0, losses[-1][0], len(values) + 1)[1:]
         other.plot(steps, values, marker='o', label=text)
-    # room above, where the last values would be cut
+
+    # The last values would be cut without room above.
     other.set_ylim(0, 1.15 * other.get_ylim()[1])
     other.set_ylabel('mIoU on test images, %' if result.task == 'segmentation' else 'mAP on test images')
     other.legend(loc='upper center', ncols=2)
 
 
 def newest(folder: Path, pattern: str) -> Path:
+    """Return the file below ``folder`` that was written last."""
     return max(folder.glob(pattern), key=lambda path: path.stat().st_mtime)
 
 

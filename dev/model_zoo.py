@@ -1,9 +1,9 @@
-"""Write docs/model_zoo.md and model-index.yml from the configs, the published figures and our own measurements.
+"""Write the page of the model zoo and model-index.yml from the configs, the published figures and our measurements.
 
 Example: python dev/model_zoo.py
          python dev/model_zoo.py --measure --only slak
-The published figures are in docs/model_zoo/published.yml, each with its source; `--measure` counts and times the models
-anew, on this machine, into docs/model_zoo/cost.json.
+The page is docs/reference/model_zoo.md. In the folder of that name, published.yml has the published figures, each with
+its source. `--measure` counts and times the models anew, on this machine, into cost.json beside it.
 """
 
 import argparse
@@ -25,9 +25,9 @@ from lkdense.config import read_config, without_onedl_notice
 from lkdense.models import build_model
 
 ROOT = Path(__file__).resolve().parents[1]
-DATA = ROOT / 'docs/model_zoo'
-PAGE, INDEX = ROOT / 'docs/model_zoo.md', ROOT / 'model-index.yml'
-# data set -> title, task and height and width at which its models are counted, as papers do where there are any
+DATA = ROOT / 'docs/reference/model_zoo'
+PAGE, INDEX = ROOT / 'docs/reference/model_zoo.md', ROOT / 'model-index.yml'
+# Data set: its title, its task, and the height and width at which papers count its models, where there are any.
 DATASETS = {
     'ade20k': ('ADE20K', 'Semantic Segmentation', (512, 2048)),
     'cityscapes': ('Cityscapes', 'Semantic Segmentation', (1024, 2048)),
@@ -36,13 +36,13 @@ DATASETS = {
     'voc07': ('Pascal VOC 2007', 'Object Detection', (800, 1280)),
     'in1k': ('ImageNet-1K', 'Image Classification', (224, 224)),
 }
-# the models of these differ from those of ADE20K in the classes alone, or are the backbones of those
+# The models of these data sets differ from those of ADE20K in the classes alone, or are the backbones of those.
 NOT_TIMED = ('cityscapes', 'voc12', 'in1k')
 TIMED_AT = (512, 512)
 CLASSIFIED_AT = (224, 224)
 CLASSES = 1000
 SPARSITY = 0.4
-# family -> its name, and title and number on arXiv of its paper
+# Family: its name, and the title and arXiv number of its paper.
 PAPERS = {
     'convnext': ('ConvNeXt', 'A ConvNet for the 2020s', '2201.03545'),
     'slak': ('SLaK', 'More ConvNets in the 2020s: Scaling up Kernels Beyond 51x51 using Sparsity', '2207.03620'),
@@ -56,35 +56,42 @@ PAPERS = {
     'swin': ('Swin', 'Swin Transformer: Hierarchical Vision Transformer using Shifted Windows', '2103.14030'),
     'resnet': ('ResNet', 'Deep Residual Learning for Image Recognition', '1512.03385'),
 }
-# metric as `mim` calls it, key of published.yml, and task where it is not the data set's
+# Metric as `mim` calls it, its key in published.yml, and its task where that is not the data set's.
 METRICS = (
     ('mIoU', 'mIoU', None),
     ('box AP', 'box', None),
     ('mask AP', 'mask', 'Instance Segmentation'),
     ('Top 1 Accuracy', 'top1', None),
 )
-INTRO = """# Model zoo
+# The columns of a row: what a model costs, and what others have published.
+COSTS = ('config', 'parameters', 'GMAC at', 'seconds', 'MiB')
+RESULTS = ('config', 'published', 'published cost', 'from weights', 'source')
+NOTHING = 'nothing'
+COMPARED = ('model', 'form', 'M', 'published', '', 'GMAC', 'published', '')
+INTRO = """# Model zoo: what every config costs, and what others published
 
-<!-- written by dev/model_zoo.py from configs/, docs/model_zoo/published.yml and docs/model_zoo/cost.json -->
+<!-- written by dev/model_zoo.py from configs/ and from published.yml and cost.json in docs/reference/model_zoo/ -->
 
-Every config, what its model costs, and what others have published for the recipe that it follows, or, where it is said,
-for the same model with another. **None of these models was trained by us**: the columns "published" are the sources'
-figures, with the weights that they started from, and say nothing about this code; the other columns are ours.
+For each data set, a first table says what the model of every config costs; these figures are ours. A second table says
+what others have published for the recipe that a config follows or, where it says so, for the same model with another
+recipe. **We have trained none of these models**: the published figures are the sources', with the weights that they
+started from, and say nothing about this code.
 
 - Parameters and multiply-adds (GMAC, which papers call FLOPs) are counted by `lkdense complexity`, a multiply-add
   once, in convolutions, linear layers and products of matrices, for the model as it is trained.
 - Seconds and MiB are measured: one image of 512 x 512 through the whole model, its backbone merged where it can be,
   the median of three passes after one to warm up; MiB is how far these raise the peak of memory. Each model has a
-  process of its own. The machine is a shared one: a fifth more or less means nothing. On {machine}.
+  process of its own. The machine is shared, so a fifth more or less means nothing. Measured on {machine}.
 - Published mIoU is for one scale, and after the slash for several; box and mask are COCO's AP, the mean over IoU 0.50
   to 0.95; top-1 is from random weights, in percent.
 """
 COMPARISON = """
 ## Counted against published
 
-The figures of the sources beside ours for the same form of the model: `merged`, with parallel branches and norms
-folded; `sparse`, with 40 % of all kernels and matrices of the backbone zero, spread evenly. A deviation of more than
-2 % is explained.
+Our counts of millions of parameters (M) and billions of multiply-adds (GMAC), each with the published figure and the
+deviation from it, for the same form of the model: `trained`, as it is trained; `merged`, with parallel branches and
+norms folded; `sparse`, with 40 % of all kernels and matrices of the backbone zero, spread evenly. A deviation of more
+than 2 % is explained below the table.
 """
 
 
@@ -105,15 +112,18 @@ def measure(only: str) -> None:
     path = DATA / 'cost.json'
     cost = json.loads(path.read_text()) if path.exists() else dict(models={}, classifiers={})
     cost['machine'] = f'{machine()}, {datetime.date.today()}'
+
     for name in configs():
         if only in name:
-            # what the models before have left behind in memory would hide what this one needs
+            # Memory that the models before have left behind would hide what this one needs.
             with multiprocessing.get_context('spawn').Pool(1) as pool:
                 cost['models'][name] = pool.apply(cost_of_model, (name,))
             print(name, cost['models'][name], flush=True)
             path.write_text(json.dumps(cost, indent=1, sort_keys=True) + '\n')
+
     for entry in published()['classifiers']:
         cost['classifiers'][entry['name']] = cost_of_classifier(entry)
+
     path.write_text(json.dumps(cost, indent=1, sort_keys=True) + '\n')
 
 
@@ -121,14 +131,17 @@ def cost_of_model(name: str) -> dict:
     size, timed = counted_at(name), dataset_of(name) not in NOT_TIMED
     with without_onedl_notice():
         model = build_model(read_config(name))
+
     ours = isinstance(model.backbone, StagedBackbone)
     forms = dict(trained=form(model, size))
     if ours:
         model.backbone.switch_to_deploy()
         forms['merged'] = form(model, size)
+
     run = measure_run(model, TIMED_AT, whole_pass) if timed else None
     if family_of(name) == 'slak':
         forms['sparse'] = sparse_form(build_model(read_config(name)), size)
+
     timing = dict(seconds=round(run.seconds, 3), mebibytes=run.mebibytes and round(run.mebibytes)) if run else {}
     return dict(size=size, **forms, **timing)
 
@@ -152,10 +165,12 @@ def cost_of_classifier(entry: dict) -> dict:
         backbone.switch_to_deploy()
     if form == 'sparse':
         zero_at_random(backbone, SPARSITY)
+
     cost, width = compute_cost(backbone, CLASSIFIED_AT), backbone.out_channels[-1]
     norms = sum(p.numel() for name, p in backbone.named_parameters() if name.split('.')[0] in backbone.output_norms)
     kept = 1 - SPARSITY if form == 'sparse' else 1
     head = round(kept * width * CLASSES)
+
     return dict(
         parameters=cost.nonzero - norms + 2 * width + head + CLASSES,
         macs=cost.sparse_macs + head,
@@ -172,20 +187,40 @@ def page(facts: dict, cost: dict) -> str:
     lines = [INTRO.format(machine=cost['machine'])]
     for dataset, (title, _, _) in DATASETS.items():
         rows = [row(name, facts, cost) for name in configs() if dataset_of(name) == dataset]
-        lines += [f'## {title}\n', *table(HEADER, rows), '']
-    lines += [COMPARISON, *table(COMPARED, comparison(facts, cost)), '']
+        lines += [f'## {title}\n', *cost_table(rows), '', *result_table(rows), '']
+    lines += [COMPARISON, *compared_table(facts, cost), '']
     return '\n'.join(lines)
 
 
-HEADER = ('config', 'parameters', 'GMAC at', 'seconds', 'MiB', 'published', 'published cost', 'from weights', 'source')
-COMPARED = ('model', 'form', 'M, ours', 'M, published', '', 'GMAC, ours', 'GMAC, published', '', 'why')
+def cost_table(rows: list[tuple[str, ...]]) -> list[str]:
+    """Return the table of what models cost, without the columns of measurements where none was made."""
+    timed = any(seconds for _, _, _, seconds, *_ in rows)
+    columns = COSTS if timed else COSTS[:3]
+
+    return table(columns, [row[: len(columns)] for row in rows])
+
+
+def result_table(rows: list[tuple[str, ...]]) -> list[str]:
+    """Return the table of what others have published, of the models that they have published something of."""
+    known = [(row[0], *row[len(COSTS) :]) for row in rows if row[len(COSTS)] != NOTHING]
+
+    return table(RESULTS, known) if known else ['The sources have no figures for these models.']
+
+
+def compared_table(facts: dict, cost: dict) -> list[str]:
+    """Return the table of our counts beside the published ones, and below it the reasons of what deviates."""
+    rows = list(comparison(facts, cost))
+    reasons = [f'- {name}: {reason}' for name, *_, reason in rows if reason]
+
+    return [*table(COMPARED, [row[:-1] for row in rows]), '', 'What is behind the deviations:', '', *reasons]
 
 
 def row(name: str, facts: dict, cost: dict) -> tuple[str, ...]:
     ours, theirs = cost['models'][name], published_for(name, facts)
     height, width = ours['size']
+
     return (
-        f'[{name}](../configs/{name}.py)',
+        f'[{name}](../../configs/{name}.py)',
         f'{ours["trained"]["parameters"] / 1e6:.1f} M',
         f'{billions(ours["trained"]["macs"])}, {height} x {width}',
         f'{ours["seconds"]:.2f}' if 'seconds' in ours else '',
@@ -214,7 +249,7 @@ def result(theirs: dict) -> str:
         return f'top-1 {theirs["top1"]}' + (' with a recipe of their own' if 'recipe' in theirs else '')
     if 'box' in theirs:
         return f'box {theirs["box"]}' + (f', mask {theirs["mask"]}' if 'mask' in theirs else '')
-    return 'nothing'
+    return NOTHING
 
 
 def published_cost(theirs: dict) -> str:
@@ -241,6 +276,7 @@ def comparison(facts: dict, cost: dict) -> Iterator[tuple[str, ...]]:
 def compared(name: str, theirs: dict, ours: dict, digits: int) -> tuple[str, ...]:
     millions, gigas = ours['parameters'] / 1e6, ours['macs'] / 1e9
     counted = 'macs' in theirs
+
     return (
         name,
         theirs.get('as', 'trained'),
@@ -270,6 +306,7 @@ def index(facts: dict, cost: dict) -> str:
     ]
     models = [indexed(name, published_for(name, facts), cost['models'][name]) for name in configs()]
     text = yaml.safe_dump(dict(Collections=collections, Models=models), sort_keys=False, allow_unicode=True, width=120)
+
     return f'# written by dev/model_zoo.py; the results are what the authors published, none was trained by us\n{text}'
 
 
@@ -284,13 +321,16 @@ def indexed(name: str, theirs: dict, ours: dict) -> dict:
     entry = dict(Name=name, Config=f'configs/{name}.py', Metadata=metadata)
     entry['In Collection'] = PAPERS[family_of(name)][0]
     results = []
-    # a result of another recipe is none of this config's
+
+    # A result of another recipe is no result of this config.
     for metric, key, of_task in METRICS if 'recipe' not in theirs else ():
         if key in theirs:
             results.append((of_task or task, {metric: theirs[key]}))
+
     if results:
         metadata['Results published by'] = theirs['source']
         entry['Results'] = [dict(Task=task, Dataset=title, Metrics=metrics) for task, metrics in results]
+
     return entry
 
 

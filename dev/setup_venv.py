@@ -28,8 +28,10 @@ VENV = ROOT / '.venv'
 PYTHON = VENV / 'bin' / 'python'
 LOG = VENV / 'setup.log'
 CONSTRAINTS = VENV / 'constraints.txt'
-BORROWED = VENV / 'borrowed'  # names the python borrowed from; the Makefile reads it
-MMCV = VENV / 'mmcv'  # its wheel, or the source while it is compiled
+# It names the Python that packages are borrowed from; the Makefile reads it.
+BORROWED = VENV / 'borrowed'
+# It holds the wheel of mmcv, or the source while that is compiled.
+MMCV = VENV / 'mmcv'
 HEARTBEAT = 30  # seconds
 
 CANNOT_COMPILE = """mmcv's operators cannot be compiled: that takes a C++17 compiler and the headers of Python.
@@ -65,7 +67,9 @@ def run(title, *command, **environment):
     """Run ``command`` with its output in the log and show every half minute how far it is; stop if it fails."""
     say(f'- {title}')
     started = time.monotonic()
-    path = os.pathsep.join([str(PYTHON.parent), os.environ['PATH']])  # torch looks for ninja there
+    # Torch looks for ninja on the PATH.
+    path = os.pathsep.join([str(PYTHON.parent), os.environ['PATH']])
+
     with LOG.open('w') as log:
         child = subprocess.Popen(
             [str(word) for word in command],
@@ -76,6 +80,7 @@ def run(title, *command, **environment):
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+
     try:
         while child.poll() is None:
             try:
@@ -83,9 +88,11 @@ def run(title, *command, **environment):
             except subprocess.TimeoutExpired:
                 say(f'    {clock(started)}  {progress()}')
     except BaseException:
-        os.killpg(child.pid, signal.SIGTERM)  # pip, ninja and the compilers alike
+        # The group has pip, ninja and the compilers in it.
+        os.killpg(child.pid, signal.SIGTERM)
         child.wait()
         raise
+
     if child.returncode:
         end = '\n'.join(LOG.read_text(errors='replace').splitlines()[-30:])
         stop(f'{title} failed. All of its output is in {LOG}, this is the end:\n{end}')
@@ -109,13 +116,15 @@ def make_venv(borrow):
         kept = kept and BORROWED.exists() and BORROWED.read_text().strip() == sys.executable
     if kept:
         return
+
     say(f'- .venv of Python {sys.version.split()[0]}, {sys.executable}')
     if subprocess.run([sys.executable, '-m', 'venv', '--clear', str(VENV)]).returncode:
         stop('python -m venv failed; on Debian and Ubuntu it takes: apt install python3-venv')
+
     if borrow:
         folders = site.getsitepackages() + ([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])
         own = Path(query('import sysconfig; print(sysconfig.get_path("purelib"))'))
-        # addsitedir rather than the bare folder: it minds the .pth files in there. All of it comes after .venv's own
+        # `addsitedir` reads the .pth files of a folder too. Its packages come after those of .venv.
         lines = [f'import site; site.addsitedir({folder!r})\n' for folder in folders]
         (own / 'borrowed.pth').write_text(''.join(lines))
         BORROWED.write_text(f'{sys.executable}\n')
@@ -142,12 +151,14 @@ def find_mmcv():
     MMCV.mkdir(exist_ok=True)
     words = 'download --quiet --no-input --no-deps --only-binary onedl-mmcv onedl-mmcv --constraint'
     command = [PYTHON, '-m', 'pip', *words.split(), CONSTRAINTS, '--dest', MMCV]
-    subprocess.run([str(word) for word in command], stderr=subprocess.DEVNULL)  # it fails where there is none
+    # Pip fails where there is no such wheel.
+    subprocess.run([str(word) for word in command], stderr=subprocess.DEVNULL)
     return next(MMCV.glob('*.whl'), None)
 
 
 def check_compiler():
-    compiler = os.environ.get('CXX', 'c++')  # as torch chooses it
+    # Torch chooses its compiler like this.
+    compiler = os.environ.get('CXX', 'c++')
     command = [*compiler.split(), '-std=c++17', '-fsyntax-only', '-x', 'c++', '-', '-I', sysconfig.get_path('include')]
     source = '#include <Python.h>\n#include <optional>\n'
     try:
@@ -167,18 +178,25 @@ def compile_mmcv():
         pip('source of onedl-mmcv', words, MMCV)
         shutil.rmtree(MMCV / 'unpacked', ignore_errors=True)
         shutil.unpack_archive(str(next(MMCV.glob('*.tar.gz'))), str(MMCV / 'unpacked'))
-        next((MMCV / 'unpacked').iterdir()).rename(source)  # there whole or not at all
+        # The rename makes the folder appear whole or not at all.
+        next((MMCV / 'unpacked').iterdir()).rename(source)
+
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
-    jobs = int(os.environ.get('MAX_JOBS', max(1, min(cores, memory // 2**31))))  # a compiler takes up to 2 GiB
+    # A compiler takes up to 2 GiB.
+    jobs = int(os.environ.get('MAX_JOBS', max(1, min(cores, memory // 2**31))))
     environment = {'MAX_JOBS': str(jobs)}
     needs_nvcc = 'torch.version.cuda is not None and torch.cuda.is_available() and CUDA_HOME is None'
+
     if query(f'import torch; from torch.utils.cpp_extension import CUDA_HOME; print({needs_nvcc})') == 'True':
         say(NO_NVCC)
-        environment['CUDA_VISIBLE_DEVICES'] = ''  # mmcv takes a GPU in sight for nvcc at hand
+        # Where mmcv sees a GPU it takes for granted that there is nvcc.
+        environment['CUDA_VISIBLE_DEVICES'] = ''
+
     title = f'compiling onedl-mmcv, {jobs} files at a time: about {max(1, 32 // jobs)} minutes'
     words = 'wheel --verbose --no-deps --no-build-isolation --no-cache-dir'
     pip(title, words, source, '--wheel-dir', MMCV / 'compiled', **environment)
+
     return next((MMCV / 'compiled').glob('*.whl'))
 
 
@@ -198,24 +216,32 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--borrow', action='store_true', help="let .venv see this python's packages, its torch first")
     args = parser.parse_args()
+
     if not (3, 10) <= sys.version_info[:2] <= (3, 13):
         found = f'{sys.executable} is {sys.version.split()[0]}'
         stop(f'Python 3.10 to 3.13 is needed, {found}; name another with make PYTHON=/path/to/python')
+
     started = time.monotonic()
     make_venv(args.borrow)
     write_constraints()
+
     if not (mmcv_fits() or find_mmcv()):
-        check_compiler()  # before the downloads, not after them
+        # A missing compiler is better said before the downloads than after them.
+        check_compiler()
+
     pip('pip, setuptools, wheel, packaging, ninja', 'install pip setuptools wheel packaging ninja')
     pip('torch', 'install torch')
     pip('onedl-mmengine, opencv', 'install onedl-mmengine opencv-python opencv-python-headless')
-    if query('import cv2') is None:  # the hosts want both; the one with windows was written last, and there is no libGL
+
+    # The hosts want both packages of OpenCV. The one with windows was written last, and fails where there is no libGL.
+    if query('import cv2') is None:
         pip('opencv without windows', 'install --no-deps --force-reinstall opencv-python-headless')
     if not mmcv_fits():
         install_mmcv()
+
     shutil.rmtree(MMCV, ignore_errors=True)
     title = 'onedl-mmdetection, onedl-mmsegmentation, pycocotools, lkdense'
-    extras = 'mm,safetensors,onnx,tensorboard,plot,serve,study,completion,docs,test,lint'
+    extras = 'mm,safetensors,onnx,tensorboard,plot,serve,study,completion,docs,test,lint,typing'
     pip(title, f'install --no-build-isolation --editable .[{extras}]')
     say(f'- .venv is ready after {clock(started)} minutes')
 

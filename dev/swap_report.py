@@ -22,7 +22,10 @@ PACKAGES = ('mmseg', 'mmdet')
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        '--out', metavar='PATH', default='docs/swap_report', help='without ending (default: docs/swap_report)'
+        '--out',
+        metavar='PATH',
+        default='docs/evidence/swap_report',
+        help='without ending (default: docs/evidence/swap_report)',
     )
     parser.add_argument('--backbone', default='slak_pico', help='the one that is put in (default: slak_pico)')
     parser.add_argument('--again', action='store_true', help='begin anew instead of going on')
@@ -34,17 +37,20 @@ def main() -> None:
     table, text = (Path(f'{args.out}.{ending}').resolve() for ending in ('csv', 'md'))
     if args.again:
         table.unlink(missing_ok=True)
+
     rows = read_rows(table)
     warnings.simplefilter('ignore')
     for package in PACKAGES:
         with without_onedl_notice():
             register_all_of(package)
+
     with table.open('a', newline='') as file:
         writer = csv.writer(file, lineterminator='\n')
         if not rows:
             writer.writerow(Row._fields)
+
         for package in PACKAGES:
-            # some configs name others by their path from here
+            # Some configs name others by their path from this folder.
             os.chdir(shipped(package)[0].parent)
             started = time.process_time()
             for row in survey(package, args.backbone, rows):
@@ -52,6 +58,7 @@ def main() -> None:
                 file.flush()
                 rows.append(row)
                 print(f'{time.process_time() - started:7.1f} s  {row.config}: {row.outcome}', file=sys.stderr)
+
     text.write_text(page(rows, args.backbone))
     print(f'{table}\n{text}')
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-# characters of a message, beyond which it no longer fits a report
-LONGEST = 300
+LONGEST = 300  # characters of a message, which has to fit a line of a report
 
 
 class UserError(Exception):

@@ -1,9 +1,9 @@
 """A model from a config, with weights that fit it.
 
 A checkpoint takes one road, whoever reads it: :func:`~lkdense.checkpoints.file.read` the file,
-:func:`~lkdense.checkpoints.keys.unwrap` the weights, :func:`place` them in the model, :func:`check_complete`, and at last
-the backbone's own hook, which translates the authors' names while PyTorch loads. :func:`load_model` goes all of it; the
-hooks of ``lkdense.training`` call the same functions where MMEngine's Runner reads the file.
+:func:`~lkdense.checkpoints.keys.unwrap` the weights, :func:`place` them in the model, :func:`check_complete`, and at
+last the backbone's own hook, which translates the authors' names while PyTorch loads. :func:`load_model` goes all of
+it; the hooks of ``lkdense.training`` call the same functions where MMEngine's Runner reads the file.
 """
 
 from collections.abc import Mapping

@@ -4,11 +4,17 @@ import os
 import shutil
 from pathlib import Path
 
+# Several threads share badly: one busy neighbour makes them many times slower than one thread is alone. The variable
+# reaches the processes that tests start; it is read when PyTorch is imported.
+os.environ['OMP_NUM_THREADS'] = '1'
+
 import pytest
 import torch
 
+torch.set_num_threads(1)
+
 if not torch.cuda.is_available():
-    # before Triton is imported: its kernels then run in NumPy, slowly but by the same arithmetic
+    # Triton reads this when it is imported: its kernels then run in NumPy, slowly but by the same arithmetic.
     os.environ.setdefault('TRITON_INTERPRET', '1')
 
 

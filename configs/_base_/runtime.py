@@ -6,7 +6,8 @@ Backbones start from random weights unless the command line names a checkpoint; 
 
 custom_imports = dict(imports=['lkdense'], allow_failed_imports=False)
 env_cfg = dict(
-    cudnn_benchmark=False,  # image sizes vary in detection, and runs should repeat
+    # Image sizes vary in detection, and runs should be repeatable.
+    cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'),
 )

@@ -1,6 +1,6 @@
-"""ConvNeXt-T on ImageNet-1K, with its 7x7 kernels: what 31x31 is compared with. 120 epochs at 224x224.
+"""ConvNeXt-T on ImageNet-1K, with its 7x7 kernels: the baseline for 31x31. 120 epochs at 224x224.
 
-SLaK's author gives 81.0 % top-1 for it. The recipe of ConvNeXt's authors, in which the cosine ends after 120 epochs.
+SLaK's author gives 81.0 % top-1 for it. The recipe of ConvNeXt's authors, but the cosine ends after 120 epochs.
 Global batch 4096: 32 GPUs x 128 images.
 """
 

@@ -1,4 +1,4 @@
-"""DeepLabV3+ with MobileNetV2 on Cityscapes, with its 3x3 kernels: what the other kernels are compared with.
+"""DeepLabV3+ with MobileNetV2 on Cityscapes, with its 3x3 kernels: the baseline for the other kernels.
 
 RepLKNet's authors report 71.76 % on ImageNet after 100 epochs and 72.31 mIoU. Their recipe for Cityscapes is not
 known; this is that of mmsegmentation's own MobileNetV2, 80k iterations, at output stride 16.

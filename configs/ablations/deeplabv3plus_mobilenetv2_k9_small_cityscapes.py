@@ -2,17 +2,9 @@
 
 RepLKNet's authors report 73.09 % on ImageNet after 100 epochs and 76.30 mIoU; their recipe for Cityscapes is not
 known. They train both kernels anew on ImageNet, each with a batch norm; here the sum begins as the 3x3 kernel that it
-replaces, in front of the batch norm that was there. Those of stride 2 stay 3x3 here; of the authors' that is not
-known.
+replaces, in front of the batch norm that was there. Those of stride 2 stay 3x3 here; whether the authors' do is
+not known.
 """
 
 _base_ = 'deeplabv3plus_mobilenetv2_cityscapes.py'
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='Enlarged',
-        sizes=9,
-        small_kernel=3,
-        backbone=_base_.model.backbone,
-    ),
-)
+model = dict(backbone=dict(_delete_=True, type='Enlarged', sizes=9, small_kernel=3, backbone=_base_.model.backbone))

@@ -8,10 +8,6 @@ begin as the 3x3 kernels that they replace.
 _base_ = 'deeplabv3plus_mobilenetv2_cityscapes.py'
 model = dict(
     backbone=dict(
-        _delete_=True,
-        type='Enlarged',
-        sizes={r'^layer[67]\.': 7},
-        small_kernel=3,
-        backbone=_base_.model.backbone,
-    ),
+        _delete_=True, type='Enlarged', sizes={r'^layer[67]\.': 7}, small_kernel=3, backbone=_base_.model.backbone
+    )
 )

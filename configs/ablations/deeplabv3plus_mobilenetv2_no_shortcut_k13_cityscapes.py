@@ -1,8 +1,8 @@
 """DeepLabV3+ with MobileNetV2 on Cityscapes, 13x13 kernels, no shortcuts around the blocks.
 
-RepLKNet's authors report 53.98 % on ImageNet after 100 epochs, where with shortcuts it is 72.53 %, and nothing on
-Cityscapes; that these kernels had no small ones beside them is our reading. They train them anew; here they begin as
-3x3 kernels, of a backbone without shortcuts too.
+RepLKNet's authors report 53.98 % on ImageNet after 100 epochs, against 72.53 % with shortcuts, and nothing
+on Cityscapes; that these kernels had no small ones beside them is our reading. They train them anew; here they begin as
+3x3 kernels, those of a backbone without shortcuts too.
 """
 
 _base_ = 'deeplabv3plus_mobilenetv2_cityscapes.py'

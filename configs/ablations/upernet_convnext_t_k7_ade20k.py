@@ -1,4 +1,4 @@
-"""UPerNet with ConvNeXt-T on ADE20K, with its 7x7 kernels: what 31x31 is compared with. 80k iterations, 512x512 crops.
+"""UPerNet with ConvNeXt-T on ADE20K, with its 7x7 kernels: the baseline for 31x31. 80k iterations, 512x512 crops.
 
 The recipe of SLaK's authors for 80k iterations; their figures for this comparison are not known here.
 Global batch 16: 4 GPUs x 4 images.

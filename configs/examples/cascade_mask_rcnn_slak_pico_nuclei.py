@@ -1,6 +1,6 @@
 """Cascade Mask R-CNN with SLaK-pico on a COCO-style data set of one's own: nuclei, 1 class, 3 epochs of 200 images.
 
-Only paths, classes, schedule and batch differ from the config it derives from.
+Only paths, classes, schedule and batch differ from the config that it derives from.
 """
 
 _base_ = '../cascade_mask_rcnn_slak_pico_coco.py'

@@ -27,7 +27,7 @@ model = dict(
         bbox_head=[dict(head, num_classes=2) for head in _base_.model.roi_head.bbox_head],
         mask_head=dict(num_classes=2),
     ),
-    # a handful of small objects needs few proposals
+    # A handful of small objects needs few proposals.
     train_cfg=dict(
         rpn_proposal=dict(nms_pre=100, max_per_img=100),
         rcnn=[dict(stage, sampler=dict(stage.sampler, num=64)) for stage in _base_.model.train_cfg.rcnn],
@@ -38,7 +38,7 @@ optim_wrapper = dict(optimizer=dict(lr=1e-3))
 train_cfg = dict(max_epochs=4, val_interval=2)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=20),
-    # late: around iteration 200 it has only begun to tell shapes from the background
+    # The step comes late: around iteration 200 the model has only begun to tell shapes from the background.
     dict(type='MultiStepLR', gamma=0.1, milestones=[350], by_epoch=False, begin=0, end=400),
 ]
 default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=1))

@@ -1,6 +1,6 @@
 """SLaK-pico as a classifier of synthetic shapes, with 40 % of the weights zero: pretraining in minutes on a CPU.
 
-The data: `python tools/make_synthetic.py --layout imagenet --images 2000 --size 96 --classes 2 --out data/shapes`.
+The data: `lkdense synthesize --layout imagenet --images 2000 --size 96 --classes 2 --out data/shapes`.
 """
 
 _base_ = '../classifier_slak_pico_in1k.py'

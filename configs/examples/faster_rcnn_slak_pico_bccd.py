@@ -1,6 +1,6 @@
 """Faster R-CNN with SLaK-pico on a VOC-style data set of one's own: BCCD, 3 classes, 2 epochs of 205 images.
 
-Only paths, classes, schedule and batch differ from the config it derives from.
+Only paths, classes, schedule and batch differ from the config that it derives from.
 """
 
 _base_ = '../faster_rcnn_slak_pico_voc07.py'
@@ -16,7 +16,7 @@ train_dataloader = dict(
         metainfo=metainfo,
         ann_file='VOC2007/ImageSets/Main/train.txt',
         data_prefix=dict(sub_data_root='VOC2007/'),
-        # two of its boxes have no extent and would make the regression loss NaN
+        # Two boxes of this set have no extent and would make the regression loss NaN.
         filter_cfg=dict(filter_empty_gt=True, min_size=32, bbox_min_size=1),
         pipeline=_base_.train_pipeline,
     ),

@@ -1,7 +1,7 @@
 """UPerNet with SLaK-pico on a data set of one's own: CamVid, 11 classes, 200 iterations of 8 images on a CPU.
 
-Only paths, classes and schedule differ from the config it derives from. CamVid marks unlabelled pixels with 11 where
-the other data sets have 255, hence `ignore_index`.
+Only paths, classes and schedule differ from the config that it derives from. CamVid marks unlabelled pixels with 11,
+not with 255 as the other data sets do, hence `ignore_index`.
 """
 
 _base_ = '../upernet_slak_pico_ade20k.py'

@@ -1,4 +1,4 @@
-"""SLaK-pico of the arch's own width, dense, on CamVid: what `upernet_slak_pico_sparse_camvid.py` is compared with."""
+"""SLaK-pico at the arch's own width, dense, on CamVid: the baseline of `upernet_slak_pico_sparse_camvid.py`."""
 
 _base_ = 'upernet_slak_pico_camvid.py'
 crop_size = (128, 128)

@@ -1,6 +1,6 @@
 """SLaK-pico 1.3 times as wide with 40 % of the backbone's weights zero, on CamVid: about as many weights as dense.
 
-The zeros move every 20 iterations, as SLaK's authors do it at their scale.
+The zeros move every 20 iterations, as in SLaK's recipe but at a smaller scale.
 """
 
 _base_ = 'upernet_slak_pico_dense_camvid.py'

@@ -1,6 +1,6 @@
 """Cascade Mask R-CNN with narrow heads and any backbone of pico's widths on nuclei at 256x256: 2 epochs of 200 images.
 
-A study puts its backbone in. Validated once, at the end.
+A study sets the backbone. Validation runs once, at the end.
 """
 
 _base_ = '../examples/cascade_mask_rcnn_slak_pico_nuclei.py'

@@ -1,6 +1,7 @@
 """Classification of square crops of a segmentation set by any backbone: 4 epochs of crops of 64x64, 32 at a time.
 
-A study puts its backbone and the folder of the crops in (`lkdense.data.synthetic.crops`); validated once, at the end.
+A study sets the backbone and the folder of the crops (`lkdense.data.synthetic.crops`).
+Validation runs once, at the end.
 """
 
 _base_ = '../examples/classifier_slak_pico_shapes.py'

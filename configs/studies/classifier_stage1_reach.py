@@ -1,6 +1,6 @@
 """The first stage, its mean and a linear layer on the local label of the long-range probe: how its patches are striped.
 
-To set beside `fcn_stage1_reach.py`: the same images, the same backbone, and nothing to reach for. 100 iterations of 8
+The control of `fcn_stage1_reach.py`: the same images, the same backbone, and nothing to reach for. 100 iterations of 8
 images of 128x128.
 """
 

@@ -1,7 +1,7 @@
 """A linear head on the first stage, on the long-range probe of one distance: what one layer of large kernels reaches.
 
 The widths are those of the pico sizes; one block, so that the reach is known: half a kernel, in steps of 4 pixels. A
-study puts its backbone and the folder of its probe in. 100 iterations of 8 images of 128x128.
+study sets the backbone and the folder of its probe. 100 iterations of 8 images of 128x128.
 """
 
 _base_ = ['../_base_/models/upernet.py', '../_base_/schedules/seg_20k.py', '../_base_/runtime.py']
@@ -56,7 +56,7 @@ model = dict(
         ignore_index=ignored,
         norm_cfg=None,
         align_corners=False,
-        # most pixels are ignored, and must not count in the mean
+        # Most pixels are ignored and must not count in the mean.
         loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0, avg_non_ignore=True),
     ),
     auxiliary_head=None,

@@ -11,7 +11,7 @@ _base_ = [
 ]
 metainfo = dict(classes=('red', 'blue'), palette=[(200, 60, 60), (60, 60, 200)])
 _base_.train_pipeline[2] = dict(type='Resize', scale=(128, 128))
-# without flips, as in the other forms
+# There are no flips, as in the other forms of the probe.
 _base_.train_pipeline.pop(3)
 _base_.test_pipeline[1].scale = (128, 128)
 dataset = dict(data_root='data/reach', metainfo=metainfo)

@@ -1,6 +1,6 @@
 """UPerNet with narrow heads and any backbone of pico's widths on CamVid at half its size: 160 iterations of 8 crops.
 
-A study puts its backbone in. Short side 180, times 0.5 to 2, crops of 128x128; validated once, at the end.
+A study sets the backbone. Short side 180, times 0.5 to 2, crops of 128x128; validation runs once, at the end.
 """
 
 _base_ = '../examples/upernet_convnext_pico_camvid.py'

@@ -17,7 +17,7 @@ from ..checkpoints.file import CheckpointError, tensors_only
 from ..checkpoints.keys import KeyMap, backbone_weights, misfits
 from ..errors import first_few
 from ..layers import merge_branches
-from ..layers.in_place import has_hooks, nothing_overwritten, transformed
+from ..layers.in_place import forbid_overwriting, has_hooks, is_transformed
 
 # An error spells out this many misfits and only counts the others.
 MISFITS_SHOWN = 3
@@ -100,11 +100,11 @@ class StagedBackbone(BaseModule):
         """Return the maps of the chosen stages."""
         # A hook may keep the maps that it is shown, so no layer may overwrite them then.
         watched = not torch.compiler.is_compiling() and has_hooks(self)
-        with nothing_overwritten() if watched else nullcontext():
+        with forbid_overwriting() if watched else nullcontext():
             return self._maps(x)
 
     def _maps(self, x: Tensor) -> tuple[Tensor, ...]:
-        if self.CHANNELS_LAST_ON_CPU and x.device.type == 'cpu' and not transformed():
+        if self.CHANNELS_LAST_ON_CPU and x.device.type == 'cpu' and not is_transformed():
             # All later maps inherit the format of the image, so this is the only conversion.
             x = x.contiguous(memory_format=torch.channels_last)
 

@@ -12,8 +12,7 @@ from functools import partial
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from ..enlarge import enlarge_kernels
-from ..layers import KernelSize, merge_branches
+from ..layers import KernelSize, enlarge_kernels, merge_branches
 
 # Blocks of mmseg and mmdet have one of these attributes: whether they add their input to their output.
 SHORTCUTS = ('use_res_connect', 'with_res_shortcut', 'add_identity')

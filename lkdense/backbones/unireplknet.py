@@ -19,9 +19,9 @@ from ..layers import (
     DepthwiseConv2d,
     DilatedLargeKernel,
     DropPath,
+    GRNProjection,
     LayerNorm2d,
     PointwiseLinear,
-    ResponseProjection,
     SqueezeExcitation,
     drop_path_rates,
 )
@@ -67,7 +67,7 @@ class UniRepLKNetBlock(nn.Module):
         self.se = SqueezeExcitation(dim, dim // SQUEEZE)
         self.expand = PointwiseLinear(dim, MLP_RATIO * dim)
         self.act = GELU()
-        self.project = ResponseProjection(MLP_RATIO * dim, dim)
+        self.project = GRNProjection(MLP_RATIO * dim, dim)
         self.gamma = nn.Parameter(torch.full((dim,), float(layer_scale_init_value)))
         self.drop_path = DropPath(drop_path_rate)
 

@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,11 +25,11 @@ from ..errors import UserError
 
 SAFETENSORS = '.safetensors'
 TRUST_OPTION = '--trust-checkpoint'
-# torch.load reads these two: tensors only whatever its caller says, and anything where its caller says nothing
+# Variables of torch.load: tensors only, whatever its caller says; and anything, where its caller says nothing.
 TENSORS_ONLY, ANYTHING = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 
-# dotted name -> what checkpoints may hold beside tensors, as torch takes it
-ALLOWED = {}
+# Dotted names of what checkpoints may hold beside tensors, and the objects as `add_safe_globals` takes them.
+ALLOWED: dict[str, Any] = {}
 
 
 class CheckpointError(UserError, ValueError):
@@ -48,13 +49,16 @@ def allow(kind: Callable, name: str | None = None) -> None:
         ALLOWED[name] = (kind, name)
 
 
-# plain data that authors keep beside their weights: options of the command line, and scores in numpy's types
+# Authors keep plain data beside their weights: options of the command line, and scores in NumPy's types.
 for plain in (argparse.Namespace, np.ndarray, np.dtype):
     allow(plain)
 for dtype in ('float64', 'float32', 'int64', 'int32', 'uint8', 'bool'):
     allow(type(np.dtype(dtype)))
-for rebuild in (np.zeros(1).__reduce__()[0], np.float64(0).__reduce__()[0]):
-    for core in ('core', '_core'):  # of numpy 1 and numpy 2
+for array in (np.zeros(1), np.float64(0)):
+    # This function rebuilds an array or a number from its bytes.
+    rebuild: Any = array.__reduce__()[0]
+    # NumPy 1 pickles by the first of these names, NumPy 2 by the second.
+    for core in ('core', '_core'):
         allow(rebuild, f'numpy.{core}.multiarray.{rebuild.__name__}')
 
 
@@ -62,7 +66,7 @@ def read(path: str | Path, mmap: bool = False) -> dict:
     """Return the checkpoint in a file, on the CPU; of a safetensors file, its tensors.
 
     Args:
-        path: of a file of ``torch.save`` in either of its formats, or of safetensors.
+        path: a file of ``torch.save`` in either of its formats, or of safetensors.
         mmap: leave tensors in the file until they are used, where the format allows it.
 
     Raises:
@@ -73,15 +77,19 @@ def read(path: str | Path, mmap: bool = False) -> dict:
         return _read_safetensors(path)
     if not path.is_file():
         raise CheckpointError(f'there is no checkpoint {path}')
+
     mmap = mmap and zipfile.is_zipfile(path)
     try:
         _verify_checksums(path)
         with tensors_only():
             checkpoint = torch.load(path, map_location='cpu', mmap=mmap, weights_only=not _trusted())
-    except Exception as error:  # unpickling what is no pickle can raise anything
+    except Exception as error:
+        # Unpickling a file that is no pickle can raise anything.
         raise CheckpointError(explain(path, error)) from None
+
     if not isinstance(checkpoint, Mapping):
         raise CheckpointError(f'{path} is not a checkpoint: it holds a {type(checkpoint).__name__}, not a dict')
+
     return dict(checkpoint)
 
 
@@ -89,18 +97,20 @@ def write(checkpoint: Mapping, path: str | Path) -> None:
     """Write a checkpoint in the format of the file's suffix; an interruption leaves what was there before.
 
     Raises:
-        ValueError: safetensors, which holds tensors only, and a checkpoint that holds other things.
+        ValueError: the suffix is that of safetensors, which holds tensors only, and the checkpoint holds other things.
     """
     path = Path(path)
     other = [key for key, value in checkpoint.items() if not isinstance(value, Tensor)]
     if path.suffix == SAFETENSORS and other:
         raise ValueError(f'a {SAFETENSORS} file holds tensors only, got {", ".join(other[:3])}; give a .pth')
+
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'{path.name}.partial')
     if path.suffix == SAFETENSORS:
         _safetensors().save_file({key: value.contiguous() for key, value in checkpoint.items()}, partial)
     else:
         torch.save(checkpoint, partial)
+
     os.replace(partial, path)
 
 
@@ -108,15 +118,17 @@ def write(checkpoint: Mapping, path: str | Path) -> None:
 def tensors_only() -> Iterator[None]:
     """Let every ``torch.load`` inside, whoever calls it, read tensors and plain values only.
 
-    Not where :func:`trust_checkpoints` was called, or the user has set PyTorch's variable for it.
+    It changes nothing after :func:`trust_checkpoints`, or where the user has set PyTorch's variable for that.
     """
     if _trusted():
         yield
         return
-    # each time, because MMEngine takes from torch's list what it had put there itself
-    add_safe_globals(ALLOWED.values())
+
+    # MMEngine takes its own entries off torch's list when it is done, and ours with them: so they are added each time.
+    add_safe_globals(list(ALLOWED.values()))
     before = os.environ.get(TENSORS_ONLY)
     os.environ[TENSORS_ONLY] = '1'
+
     try:
         yield
     finally:
@@ -133,25 +145,31 @@ def trust_checkpoints() -> None:
 def objects_in(path: str | Path) -> list[str]:
     """Return the dotted names of all that a file of ``torch.save`` refers to, unpickling nothing."""
     names, strings = set(), []
+
     for opcode, value in _opcodes(path):
         if opcode.name == 'GLOBAL':
             names.add(value.replace(' ', '.').replace('__builtin__.', 'builtins.'))
         elif opcode.name == 'STACK_GLOBAL':
+            # It takes module and name off the stack: they are the last two strings that were put there.
             names.add('.'.join(strings[-2:]))
         elif isinstance(value, str):
             strings.append(value)
+
     return sorted(names)
 
 
 def explain(path: str | Path, error: Exception) -> str:
     """Return one sentence for an error of ``torch.load`` on ``path``."""
     if isinstance(error, pickle.UnpicklingError):
-        named = objects_in(path) if Path(path).is_file() else re.findall(r'GLOBAL (\S+)', str(error))
-        if other := [name for name in named if not _is_plain(name)]:
+        names = objects_in(path) if Path(path).is_file() else re.findall(r'GLOBAL (\S+)', str(error))
+        other = [name for name in names if not _is_plain(name)]
+        if other:
             return (
                 f'{path} holds more than tensors and plain values: {", ".join(other)}. To unpickle them can run any '
                 f'code; if you trust the file, say {TRUST_OPTION}'
             )
+
+    # After this phrase torch goes on for a page about its own options.
     reason = str(error).strip().split('\n')[0].split(', do those steps')[0]
     return f'{path} is not a checkpoint, or is damaged ({type(error).__name__}: {reason})'
 
@@ -161,29 +179,35 @@ def _trusted() -> bool:
 
 
 def _verify_checksums(path: Path) -> None:
-    # torch writes them and does not look at them
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            if damaged := archive.testzip():
-                raise ValueError(f'{damaged} in it does not have its checksum')
+    # Torch writes checksums and never looks at them.
+    if not zipfile.is_zipfile(path):
+        return
+
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged:
+        raise ValueError(f'{damaged} in it does not have its checksum')
 
 
 def _is_plain(name: str) -> bool:
     return name in ALLOWED or name.startswith(('torch.', 'collections.', '_codecs.'))
 
 
-def _opcodes(path: str | Path) -> Iterator[tuple[pickletools.OpcodeInfo, object]]:
+def _opcodes(path: str | Path) -> Iterator[tuple[pickletools.OpcodeInfo, Any]]:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                if name.endswith('.pkl'):
-                    yield from ((opcode, value) for opcode, value, _ in pickletools.genops(archive.read(name)))
+            pickles = [name for name in archive.namelist() if name.endswith('.pkl')]
+            for name in pickles:
+                for opcode, value, _ in pickletools.genops(archive.read(name)):
+                    yield opcode, value
         return
-    # the older format: several pickles in a row, then the bytes of the tensors
+
+    # The older format has several pickles in a row, then the bytes of the tensors, which are no pickle.
     with Path(path).open('rb') as file:
         try:
             while file.peek(1):
-                yield from ((opcode, value) for opcode, value, _ in pickletools.genops(file))
+                for opcode, value, _ in pickletools.genops(file):
+                    yield opcode, value
         except ValueError:
             return
 
@@ -193,6 +217,7 @@ def _safetensors():
         import safetensors.torch
     except ImportError:
         raise CheckpointError(f"{SAFETENSORS} files need safetensors: pip install 'lkdense[safetensors]'") from None
+
     return safetensors.torch
 
 
@@ -200,7 +225,9 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     load = _safetensors().load_file
     if not path.is_file():
         raise CheckpointError(f'there is no checkpoint {path}')
+
     try:
         return load(path)
-    except Exception as error:  # of a type that safetensors makes in Rust
+    except Exception as error:
+        # The library raises a type of its own, which it makes in Rust.
         raise CheckpointError(explain(path, error)) from None

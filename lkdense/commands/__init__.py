@@ -14,7 +14,7 @@ import torch
 from .. import __version__
 from ..errors import UserError
 
-# verb: module of this package and its line in the help
+# Verb: module of this package, and its line in the help.
 COMMANDS = {
     'train': ('train', 'train the model of a config'),
     'test': ('test', 'evaluate a checkpoint: mIoU, AP or accuracy'),
@@ -42,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if argv and argv[0] in COMMANDS:
         run(argv[0], argv[1:], prog=f'lkdense {argv[0]}')
         return
+
     width = max(map(len, COMMANDS))
     lines = [f'  {verb:{width}}  {line}' for verb, (_, line) in COMMANDS.items()]
     parser = argparse.ArgumentParser(

@@ -142,6 +142,7 @@ def model_specs(args: argparse.Namespace) -> list[ModelSpec]:
     first = [args.config, *args.cfg_options]
     if args.checkpoint:
         first.insert(1, args.checkpoint)
+
     specs = [_parse_spec(words) for words in (first, *args.others)]
 
     names = [(spec.name, spec.weights) for spec in specs]

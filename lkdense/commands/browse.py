@@ -40,8 +40,10 @@ def main(args: argparse.Namespace) -> None:
         # without the metric, whose files are not needed
         check_files(Config({loader: cfg[loader]}), args.phase)
         feed = Feed(cfg, args.phase)
+
     args.out.mkdir(parents=True, exist_ok=True)
     drawn = 0
     for drawn, fed in enumerate(track_iter_progress((islice(feed, args.count), args.count)), start=1):
         feed.picture(fed).save(args.out / file_name(fed, drawn - 1))
+
     print(f'\n{drawn} images of {args.phase} drawn into {args.out}')

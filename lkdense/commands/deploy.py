@@ -42,6 +42,7 @@ def main(args: argparse.Namespace) -> None:
     image = torch.randn(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
     before = [output.detach() for output in model.backbone(image)]
     model.backbone.switch_to_deploy()
+
     with torch.no_grad():
         after = model.backbone(image)
 

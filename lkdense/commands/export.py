@@ -33,21 +33,27 @@ def main(args: argparse.Namespace) -> None:
     for package in ('onnx', 'onnxscript', 'onnxruntime'):
         if not find_spec(package):
             raise UserError(f"{package} is not installed: pip install 'lkdense[onnx]'")
+
     if any(side <= 0 or side % 32 for side in args.size):
         raise UserError(f'--size must be multiples of 32, got {args.size[0]} {args.size[1]}')
+
     cfg = load_config(args)
     if not args.backbone and cfg.default_scope != 'mmseg':
         raise UserError('only segmentors are exported whole; --backbone exports the backbone of any model')
+
     model = load_model(cfg, args.checkpoint)
     if isinstance(model.backbone, StagedBackbone):
         model.backbone.switch_to_deploy()
+
     module = (model.backbone if args.backbone else Scores(model)).eval()
     args.out.parent.mkdir(parents=True, exist_ok=True)
     export_onnx(module, args.out, args.size, dynamic_size=args.backbone)
     generator = torch.Generator().manual_seed(0)
     difference = onnx_difference(module, args.out, torch.randn(1, 3, *args.size, generator=generator))
+
     if difference > TOLERANCE:
         raise UserError(f'{args.out} gives other numbers than PyTorch: {difference:.1e} of the largest value')
+
     print(f'{args.out}: onnxruntime differs from PyTorch by {difference:.1e} of the largest value')
     normalization = {key: cfg.model.data_preprocessor.get(key) for key in ('mean', 'std', 'bgr_to_rgb')}
     # only what dynamic_size leaves open

@@ -41,15 +41,18 @@ def main(args: argparse.Namespace) -> None:
     cfg = load_config(args)
     if cfg.get('default_scope') not in ('mmseg', 'mmdet'):
         raise UserError(f'only what segmentors and detectors find can be drawn, and {args.config} has neither')
+
     labels = gives_labels(cfg)
     check_free(source, labels, args.overwrite)
     predictor = Predictor(cfg, args.checkpoint)
     room = legend_width(predictor.classes) if source.of_one_size else None
     results, images, problems = [], [], []
+
     for name, image in track_iter_progress((source, len(source))):
         if image is None:
             problems.append(f'{name} cannot be read as an image')
             continue
+
         try:
             found = predictor(image)
         except UserError:
@@ -57,20 +60,25 @@ def main(args: argparse.Namespace) -> None:
         except Exception as error:  # what any model may raise for an image that is too small or too large for it
             problems.append(f'{name} cannot be predicted: {first_line(error)}')
             continue
+
         shown = found if isinstance(found, LabelMap) else found.above(args.threshold)
         source.save(name, draw(*magnify(image, shown), predictor.classes, predictor.palette, room))
         images.append(dict(id=len(images) + 1, file_name=name, height=image.shape[0], width=image.shape[1]))
+
         if isinstance(found, LabelMap):
             Image.fromarray(found.labels).save(ensure_parent(args.out / LABELS / source.output(name)))
         else:
             results += coco_results(found, images[-1]['id'])
+
     if images and not labels:
         categories = [dict(id=index, name=name) for index, name in enumerate(predictor.classes, start=1)]
         annotations = [dict(result, id=index, iscrowd=0) for index, result in enumerate(results, start=1)]
         content = dict(images=images, categories=categories, annotations=annotations)
         (args.out / DETECTIONS).write_text(json.dumps(content) + '\n')
+
     print(f'\n{len(images)} images predicted into {args.out}')
     for problem in problems:
         print(problem)
+
     if not images:
         raise UserError(f'SOURCE: nothing in {args.source} could be predicted')

@@ -44,18 +44,22 @@ def main(args: argparse.Namespace) -> None:
         if error.name != 'flask':
             raise
         raise UserError("the page needs Flask, which is not installed: pip install 'lkdense[serve]'") from None
+
     from ..serve.images import find_examples
     from ..serve.served_model import Subject
 
     if args.side < SMALLEST:
         raise UserError(f'--side must be at least {SMALLEST}, got {args.side}')
+
     examples = find_examples(args.images) if args.images else []
     if args.images and not examples:
         raise UserError(f'--images: no image below {args.images}')
+
     subjects = [Subject(Path(args.config).stem, load_config(args), args.checkpoint)]
     if args.other:
         config, checkpoint = args.other
         subjects.append(Subject(Path(config).stem, read_config(config, args.cfg_options), checkpoint))
+
     # who can reach the page from elsewhere may call this machine by any name
     app = create_app(subjects, examples, args.side, LOOPBACK if args.host in LOOPBACK else None)
     server = open_server(app, args.host, args.port)

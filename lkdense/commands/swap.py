@@ -67,9 +67,11 @@ def main(args: argparse.Namespace) -> None:
         raise UserError(f'{out} is there already; -o names another file')
     if not out.parent.is_dir():
         raise UserError(f'there is no folder {out.parent} to write {out.name} into')
+
     weights = check_checkpoint(args.checkpoint, '--checkpoint') if args.checkpoint else {}
     with without_onedl_notice():
         cfg = read(theirs)
+
     choices = Choices(
         checkpoint=args.checkpoint,
         drop_path_rate=args.drop_path,
@@ -79,20 +81,24 @@ def main(args: argparse.Namespace) -> None:
     )
     swap = swap_backbone(cfg, args.backbone, choices)
     out.write_text(written(_base(theirs, out), swap.changes, f'{theirs.stem} with {args.backbone} as its backbone.'))
+
     for path, before, after in swap.differences:
         print(f'{path}: {_short(before)} -> {_short(after)}')
+
     print('\n'.join(f'note: {note}' for note in swap.notes))
     new = read(out)
     try:
         model = try_out(new)
     except SwapError as error:
         raise UserError(f'{out} is written, but its model fails on a small image: {error}') from None
+
     if weights:
         try:
             inner(model).backbone.init_weights()
         except CheckpointError:
             out.unlink()
             raise
+
     print('\n'.join(cost_table(cfg, new, tuple(args.shape))))
     print(f'built, and run on a small image: {out}')
     if (obstacle := optimizer_fails(model, new)) is not None:

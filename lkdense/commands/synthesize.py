@@ -43,6 +43,7 @@ def main(args: argparse.Namespace) -> None:
         )
     except (ValueError, OSError) as error:
         raise UserError(str(error)) from None
+
     state = 'is there already' if written.reused else 'written'
     print(f'{written.folder}: {state}, {written.train} images for training, {written.val} for validation')
     print(f'classes: {", ".join(LAYOUTS[args.layout].classes[: args.classes])}')

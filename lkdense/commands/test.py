@@ -16,7 +16,7 @@ from ..training.runner import CompleteCheckpointHook, ToolRunner
 from ._options import add_runner_options, load_runner_config
 from ._preflight import check_checkpoint, check_files
 
-# what the last line says, by the metrics' own names
+# The last line of the output, by the metrics' own names.
 HEADLINES = {
     'accuracy/top1': 'top-1 {:.2f} %',
     'accuracy/top5': 'top-5 {:.2f} %',
@@ -34,20 +34,22 @@ class DeployHook(Hook):
 
     def before_test(self, runner: ToolRunner) -> None:
         backbone = unwrap_model(runner.model).backbone
-        branchy = sum(param.numel() for param in backbone.parameters())
+        before = sum(parameter.numel() for parameter in backbone.parameters())
+
         backbone.switch_to_deploy()
-        merged = sum(param.numel() for param in backbone.parameters())
-        runner.logger.info(f'{type(backbone).__name__} merged: {branchy:,} parameters before, {merged:,} after')
+
+        after = sum(parameter.numel() for parameter in backbone.parameters())
+        runner.logger.info(f'{type(backbone).__name__} merged: {before:,} parameters before, {after:,} after')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_runner_options(parser)
-    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='of the whole model, as training writes it')
+    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='weights of the whole model, as training writes them')
     parser.add_argument(
         '--out',
         metavar='PATH',
-        help='write predictions: detection to this .pkl, segmentation to label maps in this folder, '
-        "of classes from 1 on, as ADE20K's server wants them, where a set has reduce_zero_label",
+        help='write predictions: detections to this .pkl file, label maps of a segmentor into this folder; with '
+        "reduce_zero_label, classes count from 1 there, as ADE20K's server wants them",
     )
     parser.add_argument('--show-dir', metavar='DIR', help='write pictures of the predictions beside the truth')
     parser.add_argument('--tta', action='store_true', help="average over flips and scales, the config's tta_pipeline")
@@ -59,6 +61,7 @@ def main(args: argparse.Namespace) -> None:
     check_files(cfg, 'test')
     check_checkpoint(args.checkpoint, 'CHECKPOINT')
     cfg.load_from, cfg.resume = args.checkpoint, False
+
     if args.out:
         write_predictions(cfg, Path(args.out))
     if args.show_dir:
@@ -66,16 +69,18 @@ def main(args: argparse.Namespace) -> None:
     if args.tta:
         augment(cfg)
     if args.deploy:
-        # it would swap weights with a model that is not merged; a checkpoint holds the averaged ones anyway
+        # EMAHook would swap weights with a model that is not merged. The checkpoint holds the averaged ones anyway.
         cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or [] if type_of(hook) != 'EMAHook']
 
     runner = ToolRunner.from_cfg(cfg)
     runner.register_hook(CompleteCheckpointHook())
+
     if args.deploy:
         backbone = unwrap_model(runner.model).backbone
         if not hasattr(backbone, 'switch_to_deploy'):
             raise UserError(f'--deploy: a {type(backbone).__name__} has nothing to merge (no switch_to_deploy)')
         runner.register_hook(DeployHook())
+
     metrics = runner.test()
     if runner.rank == 0:
         print(headline(metrics))
@@ -88,13 +93,15 @@ def write_predictions(cfg: Config, out: Path) -> None:
             raise UserError(f'--out: predictions of a detector go to a .pkl file, got {out}')
         metrics.append(dict(type='DumpDetResults', out_file_path=str(out)))
     else:
-        # not the scores, which are one map for each class
+        # Label maps only: scores would be one map for each class.
         writers = [metric for metric in metrics if type_of(metric) == 'IoUMetric']
         if not writers:
-            given = ', '.join(metric['type'] for metric in metrics) or 'nothing'
-            raise UserError(f'--out: IoUMetric writes label maps, and the test_evaluator has {given}')
+            types = ', '.join(metric['type'] for metric in metrics) or 'nothing'
+            raise UserError(f'--out: IoUMetric writes label maps, and the test_evaluator has {types}')
+
         for metric in writers:
             metric.update(output_dir=str(out), keep_results=True)
+
     cfg.test_evaluator = metrics
 
 
@@ -102,6 +109,7 @@ def write_pictures(cfg: Config, folder: Path) -> None:
     hook = cfg.default_hooks.get('visualization')
     if not hook:
         raise UserError(f'--show-dir needs a default_hooks.visualization, and {cfg.filename} has none')
+
     hook.update(draw=True)
     if cfg.default_scope == 'mmdet':
         hook.update(test_out_dir=str(folder.resolve()))
@@ -112,10 +120,13 @@ def write_pictures(cfg: Config, folder: Path) -> None:
 def augment(cfg: Config) -> None:
     if not cfg.get('tta_model') or not cfg.get('tta_pipeline'):
         raise UserError(f'--tta needs a tta_model and a tta_pipeline, which {cfg.filename} does not have')
+
     cfg.model = {**cfg.tta_model, 'module': cfg.model}
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
 
 
 def headline(metrics: dict[str, float]) -> str:
-    """One line with what a table of results would show."""
-    return ', '.join(text.format(metrics[name]) for name, text in HEADLINES.items() if name in metrics) or str(metrics)
+    """Return one line with what a table of results would show."""
+    figures = [text.format(metrics[name]) for name, text in HEADLINES.items() if name in metrics]
+
+    return ', '.join(figures) or str(metrics)

@@ -14,7 +14,7 @@ from ..training.runner import CompleteCheckpointHook, ToolRunner, has_accelerato
 from ._options import add_runner_options, load_runner_config
 from ._preflight import check_checkpoint, check_files
 
-# parameters from which on a part of the model is sharded by itself
+# Parts of a model with at least so many parameters are sharded by themselves.
 SHARDED_FROM = 10_000_000
 
 
@@ -25,28 +25,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='?',
         const='auto',
         metavar='PATH',
-        help='go on from this checkpoint; auto, or nothing: from the last one in the work dir, if there is one',
+        help='go on from this checkpoint; auto, or no PATH: from the last one in the work dir, if there is one',
     )
+
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision (GPUs only)')
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
         help="scale the learning rate with the batch over all processes; the config's is for base_batch_size images",
     )
-    parser.add_argument('--seed', type=int, help="of all random numbers (default: the config's)")
+    parser.add_argument('--seed', type=int, help="seed of all random numbers (default: the config's)")
+    parser.add_argument('--deterministic', action='store_true', help='deterministic kernels only, where there are any')
+
     parser.add_argument(
         '--strategy',
         choices=['ddp', 'fsdp'],
         default='ddp',
-        help='how several processes share a model: whole in each, or in shards, which takes GPUs (default: ddp)',
+        help='how processes share a model: a copy in each, or shards, which need GPUs (default: ddp)',
     )
-    parser.add_argument('--deterministic', action='store_true', help='deterministic kernels only, where there are some')
 
 
 def main(args: argparse.Namespace) -> None:
     cfg = load_runner_config(args)
     for phase in ('train', 'val'):
         check_files(cfg, phase)
+
     choose_start(cfg, args.resume)
     choose_precision(cfg, args.amp)
     if args.auto_scale_lr:
@@ -55,14 +58,17 @@ def main(args: argparse.Namespace) -> None:
         cfg.randomness = {**cfg.get('randomness', {}), 'seed': args.seed}
     if args.deterministic:
         cfg.randomness = {'seed': None, **cfg.get('randomness', {}), 'deterministic': True}
+
     log_to_tensorboard(cfg)
 
     if args.strategy == 'fsdp':
         shard(cfg).train()
         return
+
     runner = ToolRunner.from_cfg(cfg)
     if cfg.resume:
         runner.register_hook(CompleteCheckpointHook())
+
     runner.train()
 
 
@@ -70,14 +76,17 @@ def shard(cfg: Config) -> FlexibleRunner:
     """Return a runner that splits parameters, gradients and optimizer over the processes."""
     if not has_accelerator() or cfg.launcher == 'none':
         raise UserError(
-            '--strategy fsdp takes several processes with a GPU each, and a launcher: MMEngine puts every shard on the '
-            'GPU of the number of its process'
+            '--strategy fsdp needs a launcher and several processes with a GPU each: MMEngine puts the shard of '
+            'process k on GPU k'
         )
+
     for hook in cfg.get('custom_hooks') or []:
         if hook['type'].endswith(('EMAHook', 'SparseTrainingHook')):
             raise UserError(f'--strategy fsdp has no whole weights for {hook["type"]}')
+
     policy = dict(type='torch.distributed.fsdp.wrap.size_based_auto_wrap_policy', min_num_params=SHARDED_FROM)
     cfg.strategy = dict(type='FSDPStrategy', model_wrapper=dict(auto_wrap_policy=policy))
+
     return FlexibleRunner.from_cfg(cfg)
 
 
@@ -86,6 +95,7 @@ def choose_start(cfg: Config, resume: str | None) -> None:
     checkpoint = find_latest_checkpoint(cfg.work_dir) if resume == 'auto' else resume
     if checkpoint:
         cfg.load_from, cfg.resume = checkpoint, True
+
     if cfg.get('load_from'):
         check_checkpoint(cfg.load_from, '--resume' if checkpoint else 'load_from')
     for path in pretrained_paths(cfg.model):
@@ -93,13 +103,14 @@ def choose_start(cfg: Config, resume: str | None) -> None:
 
 
 def choose_precision(cfg: Config, amp: bool) -> None:
-    """Mixed precision if ``amp`` or the config asks for it and there is a GPU."""
+    """Train in mixed precision if ``amp`` or the config asks for it and there is a GPU."""
     wrapper = cfg.optim_wrapper
     kind = wrapper.get('type', 'OptimWrapper')
     if amp and not has_accelerator():
         raise UserError('--amp needs a GPU: mixed precision in MMEngine does not run on CPUs')
     if amp and kind not in ('OptimWrapper', 'AmpOptimWrapper'):
         raise UserError(f'--amp replaces the OptimWrapper of a config, but this one has optim_wrapper.type={kind!r}')
+
     if amp:
         wrapper.type = 'AmpOptimWrapper'
         wrapper.setdefault('loss_scale', 'dynamic')
@@ -117,6 +128,7 @@ def scale_lr(cfg: Config) -> None:
             f'--auto-scale-lr needs to know for how many images the learning rate is meant, but {cfg.filename} has no '
             'auto_scale_lr=dict(base_batch_size=...)'
         )
+
     cfg.auto_scale_lr = {**scaling, 'enable': True}
 
 
@@ -125,6 +137,8 @@ def log_to_tensorboard(cfg: Config) -> None:
         import torch.utils.tensorboard  # noqa: F401
     except ImportError:
         return
-    backends = cfg.setdefault('visualizer', dict(type='Visualizer')).setdefault('vis_backends', [])
+
+    visualizer = cfg.setdefault('visualizer', dict(type='Visualizer'))
+    backends = visualizer.setdefault('vis_backends', [])
     if not any(backend.type == 'TensorboardVisBackend' for backend in backends):
         backends.append(dict(type='TensorboardVisBackend'))

@@ -14,9 +14,14 @@ def kernel_pair(kernel_size: KernelSize) -> tuple[int, int]:
 
     Raises:
         ValueError: anything else.
+
+    Example:
+        >>> from lkdense.layers import kernel_pair
+        >>> kernel_pair(7), kernel_pair([51, 5])
+        ((7, 7), (51, 5))
     """
     pair = tuple(kernel_size) if isinstance(kernel_size, Sequence) else (kernel_size, kernel_size)
-    if len(pair) != 2 or not all(isinstance(k, int) and k > 0 and k % 2 == 1 for k in pair):
+    if len(pair) != 2 or not all(isinstance(size, int) and size > 0 and size % 2 == 1 for size in pair):
         raise ValueError(f'a kernel size must be an odd int or a (height, width) pair of them, got {kernel_size!r}')
     return pair
 
@@ -32,6 +37,12 @@ class DepthwiseConv2d(nn.Conv2d):
         kernel_size: odd, an int or (height, width).
         bias: whether to add a bias.
         backend: as in :func:`lkdense.ops.depthwise_conv2d`.
+
+    Example:
+        >>> import torch
+        >>> from lkdense.layers import DepthwiseConv2d
+        >>> DepthwiseConv2d(4, (51, 5))(torch.randn(1, 4, 8, 8)).shape
+        torch.Size([1, 4, 8, 8])
     """
 
     def __init__(self, channels: int, kernel_size: KernelSize, bias: bool = True, backend: str | None = None):

@@ -10,26 +10,24 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor, nn
 
-from ..ops._autograd import transformed
+from ..ops._torch_internals import gelu_, has_hooks, is_recorded, is_transformed
+
+__all__ = ['GELU', 'forbid_overwriting', 'has_hooks', 'is_transformed', 'may_overwrite', 'normalize']
 
 _allowed = ContextVar('allowed', default=True)
 
 
 def may_overwrite(x: Tensor) -> bool:
     """Return whether a map that has just been computed on a CPU may be overwritten: no gradient is going to need it."""
-    if torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing() or transformed():
+    if torch.is_grad_enabled() or is_recorded() or is_transformed():
         return False
-    # fake tensors and their like are of classes of their own
+
+    # Fake tensors and their like are instances of subclasses.
     return type(x) is Tensor and x.device.type == 'cpu' and _allowed.get()
 
 
-def has_hooks(module: nn.Module) -> bool:
-    """Return whether anything in ``module`` has a forward hook, which may keep a map or change it."""
-    return any(part._forward_hooks or part._forward_pre_hooks for part in module.modules())
-
-
 @contextmanager
-def nothing_overwritten() -> Iterator[None]:
+def forbid_overwriting() -> Iterator[None]:
     """Let :func:`may_overwrite` answer no."""
     token = _allowed.set(False)
     try:
@@ -38,20 +36,33 @@ def nothing_overwritten() -> Iterator[None]:
         _allowed.reset(token)
 
 
-def normalized(x: Tensor, norm: nn.modules.batchnorm._BatchNorm) -> Tensor:
+def normalize(x: Tensor, norm: nn.BatchNorm2d | nn.SyncBatchNorm) -> Tensor:
     """Return ``norm(x)`` of a map ``[N, C, H, W]`` that nobody else holds."""
     if norm.training or not may_overwrite(x) or x.dtype != norm.weight.dtype:
         return norm(x)
-    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-    shift = norm.bias - norm.running_mean * scale
+
+    mean, variance = norm.running_mean, norm.running_var
+    if mean is None or variance is None:
+        return norm(x)
+
+    scale = norm.weight * torch.rsqrt(variance + norm.eps)
+    shift = norm.bias - mean * scale
     return torch.addcmul(shift.view(-1, 1, 1), x, scale.view(-1, 1, 1), out=x)
 
 
 class GELU(nn.GELU):
-    """``nn.GELU`` of what nobody else holds, such as the output of a linear layer."""
+    """``nn.GELU`` of what nobody else holds, such as the output of a linear layer.
+
+    Example:
+        >>> import torch
+        >>> from lkdense.layers import GELU
+        >>> x = torch.tensor([0.0, 10.0])
+        >>> with torch.no_grad():
+        ...     y = GELU()(x)
+        >>> y, y is x
+        (tensor([ 0., 10.]), True)
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the function to each value."""
-        if may_overwrite(x):
-            return torch.ops.aten.gelu_(x, approximate=self.approximate)
-        return super().forward(x)
+        return gelu_(x, self.approximate) if may_overwrite(x) else super().forward(x)

@@ -5,14 +5,16 @@
 "UniRepLKNet: A Universal Perception Large-Kernel ConvNet ...", CVPR 2024, https://arxiv.org/abs/2311.15599
 """
 
+from typing import cast
+
 from torch import Tensor, nn
 
 from ..ops import strips_conv2d
 from .conv_norm import ConvNorm
 from .depthwise import DepthwiseConv2d, KernelSize, kernel_pair
-from .reparam import Branches, add_kernel
+from .reparam import Branches, add_biases, add_kernel
 
-# size of a large kernel: sizes and dilations of the kernels beside it, as UniRepLKNet's authors chose them
+# For each size of a large kernel: (size, dilation) of the kernels beside it, as UniRepLKNet's authors chose them.
 DILATED = {
     17: ((5, 1), (9, 2), (3, 4), (3, 5), (3, 7)),
     15: ((5, 1), (7, 2), (3, 3), (3, 5), (3, 7)),
@@ -29,6 +31,11 @@ def depthwise_norm(channels: int, kernel_size: KernelSize) -> ConvNorm:
     return ConvNorm(DepthwiseConv2d(channels, kernel_size, bias=False))
 
 
+def merge_depthwise_norm(branch: ConvNorm) -> DepthwiseConv2d:
+    """Return what a branch that :func:`depthwise_norm` made merges into, which is of the class of its convolution."""
+    return cast(DepthwiseConv2d, branch.merged())
+
+
 class SquareLargeKernel(Branches):
     """One large kernel and, beside it, a small one that helps it to train: ``[N, C, H, W]`` to the same shape.
 
@@ -39,12 +46,19 @@ class SquareLargeKernel(Branches):
 
     Raises:
         ValueError: a small kernel that is not smaller.
+
+    Example:
+        >>> import torch
+        >>> from lkdense.layers import SquareLargeKernel
+        >>> layer, x = SquareLargeKernel(4, 13, 5).eval(), torch.randn(1, 4, 16, 16)
+        >>> torch.allclose(layer.merged()(x), layer(x), atol=1e-5)
+        True
     """
 
     def __init__(self, channels: int, kernel_size: KernelSize, small_kernel: int | None):
         super().__init__()
         self.large = depthwise_norm(channels, kernel_size)
-        self.small = _small_branch(channels, kernel_size, small_kernel)
+        self.small = None if small_kernel is None else _small_branch(channels, kernel_size, small_kernel)
 
     def add_up(self, x: Tensor) -> Tensor:
         """Add up the branches."""
@@ -52,7 +66,7 @@ class SquareLargeKernel(Branches):
 
     def merged(self) -> DepthwiseConv2d:
         """Return the one depthwise convolution that equals this layer in eval mode."""
-        large = self.large.merged()
+        large = merge_depthwise_norm(self.large)
         return large if self.small is None else add_kernel(large, self.small.merged())
 
 
@@ -66,6 +80,14 @@ class StripLargeKernel(Branches):
 
     Raises:
         ValueError: a small kernel that is missing or not smaller.
+
+    Example:
+        >>> from lkdense.layers import StripLargeKernel
+        >>> StripLargeKernel(4, 51, 5).merged()
+        StripPair(
+          (vertical): DepthwiseConv2d(4, 4, kernel_size=(51, 5), stride=(1, 1), padding=(25, 2), groups=4)
+          (horizontal): DepthwiseConv2d(4, 4, kernel_size=(5, 51), stride=(1, 1), padding=(2, 25), groups=4)
+        )
     """
 
     def __init__(self, channels: int, kernel_size: KernelSize, small_kernel: int):
@@ -83,7 +105,8 @@ class StripLargeKernel(Branches):
 
     def merged(self) -> 'StripPair':
         """Return two strips that equal this layer in eval mode; norms and small kernel are folded into them."""
-        return StripPair(add_kernel(self.vertical.merged(), self.small.merged()), self.horizontal.merged())
+        vertical = add_kernel(merge_depthwise_norm(self.vertical), self.small.merged())
+        return StripPair(vertical, merge_depthwise_norm(self.horizontal))
 
 
 class StripPair(nn.Module):
@@ -91,6 +114,17 @@ class StripPair(nn.Module):
 
     It stays two strips, because a direct convolution with their K x K sum costs K / 2N times as many multiplications;
     where products of spectra are cheaper, the sum is formed when it runs.
+
+    Args:
+        vertical: a K x N convolution.
+        horizontal: an N x K convolution.
+
+    Example:
+        >>> import torch
+        >>> from lkdense.layers import DepthwiseConv2d, StripPair
+        >>> pair, x = StripPair(DepthwiseConv2d(4, (13, 3)), DepthwiseConv2d(4, (3, 13))), torch.randn(1, 4, 8, 8)
+        >>> torch.allclose(pair(x), pair.vertical(x) + pair.horizontal(x), atol=1e-5)
+        True
     """
 
     def __init__(self, vertical: DepthwiseConv2d, horizontal: DepthwiseConv2d):
@@ -99,14 +133,14 @@ class StripPair(nn.Module):
         self.horizontal = horizontal
 
     @property
-    def fused_weights(self) -> list[nn.Parameter]:
-        """What this layer multiplies with itself, without calling the layers that hold it; counters ask for it."""
+    def fused_weights(self) -> list[Tensor]:
+        """The weights that this layer uses itself, without calling the layers they belong to; counters ask for them."""
         return [self.vertical.weight, self.horizontal.weight]
 
     def forward(self, x: Tensor) -> Tensor:
         """Add up the strips."""
         vertical, horizontal = self.vertical, self.horizontal
-        bias = vertical.bias + horizontal.bias
+        bias = add_biases(vertical, horizontal)
         return strips_conv2d(x, vertical.weight, horizontal.weight, bias, backend=vertical.backend)
 
 
@@ -119,6 +153,11 @@ class DilatedLargeKernel(Branches):
 
     Raises:
         ValueError: a size for which the authors give no dilated kernels.
+
+    Example:
+        >>> from lkdense.layers import DilatedLargeKernel
+        >>> list(DilatedLargeKernel(4, 7).dilated)
+        ['k5_d1', 'k3_d2', 'k3_d3']
     """
 
     def __init__(self, channels: int, kernel_size: int):
@@ -127,30 +166,31 @@ class DilatedLargeKernel(Branches):
             raise ValueError(f'dilated kernels are known for {", ".join(map(str, DILATED))}, got {kernel_size!r}')
         self.out_channels = channels
         self.large = depthwise_norm(channels, kernel_size)
-        self.dilated = nn.ModuleDict(
-            {f'k{size}_d{rate}': ConvNorm(_dilated_conv(channels, size, rate)) for size, rate in DILATED[kernel_size]}
-        )
+        self.dilated = nn.ModuleDict()
+        for size, dilation in DILATED[kernel_size]:
+            self.dilated[f'k{size}_d{dilation}'] = ConvNorm(_dilated_conv(channels, size, dilation))
 
     def add_up(self, x: Tensor) -> Tensor:
         """Add up the branches."""
-        return sum((branch(x) for branch in self.dilated.values()), self.large(x))
+        total = self.large(x)
+        for branch in self.dilated.values():
+            total = total + branch(x)
+        return total
 
     def merged(self) -> DepthwiseConv2d:
         """Return the one depthwise convolution that equals this layer in eval mode."""
-        total = self.large.merged()
+        total = merge_depthwise_norm(self.large)
         for branch in self.dilated.values():
-            total = add_kernel(total, branch.merged())
+            total = add_kernel(total, cast(ConvNorm, branch).merged())
         return total
 
 
-def _dilated_conv(channels: int, size: int, rate: int) -> nn.Conv2d:
-    padding = rate * (size // 2)
-    return nn.Conv2d(channels, channels, size, padding=padding, dilation=rate, groups=channels, bias=False)
+def _dilated_conv(channels: int, size: int, dilation: int) -> nn.Conv2d:
+    padding = dilation * (size // 2)
+    return nn.Conv2d(channels, channels, size, padding=padding, dilation=dilation, groups=channels, bias=False)
 
 
-def _small_branch(channels: int, kernel_size: KernelSize, small_kernel: int | None) -> ConvNorm | None:
-    if small_kernel is None:
-        return None
+def _small_branch(channels: int, kernel_size: KernelSize, small_kernel: int) -> ConvNorm:
     if max(kernel_pair(small_kernel)) >= min(kernel_pair(kernel_size)):
         raise ValueError(f'small_kernel must be smaller than the kernel {kernel_size}, got {small_kernel}')
     return depthwise_norm(channels, small_kernel)

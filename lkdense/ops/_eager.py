@@ -1,11 +1,11 @@
-"""PyTorch's own convolution: takes everything, and is what every other backend is measured against."""
+"""PyTorch's own convolution: it takes everything, and every other backend is measured against it."""
 
 import torch.nn.functional as F
 from torch import Tensor
 
 
 def refusal(x: Tensor, weight: Tensor) -> str | None:
-    """Return why these tensors cannot be run, which never happens here."""
+    """Return why these tensors cannot be run; there is never a reason here."""
     return None
 
 

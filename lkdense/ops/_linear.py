@@ -1,17 +1,16 @@
 """A linear layer, on a CPU through oneDNN: the product and both of its gradients.
 
 For float32 PyTorch gives matrix products to MKL, which on AMD's processors uses half of AVX-512 (100 GFLOP/s a core
-where oneDNN does 200), and only convolutions to oneDNN, whose weight gradient of a 1 x 1 convolution takes 1.2 to 4
-times what the product does. The operator called here is the one that PyTorch's compiler puts in place of linear layers.
+where oneDNN does 200). It gives only convolutions to oneDNN, whose weight gradient of a 1 x 1 convolution takes 1.2 to
+4 times as long as the product.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ._autograd import transformed
-
-ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, '_linear_pointwise')
+from . import _torch_internals
+from ._torch_internals import has_onednn_linear, is_recorded, is_transformed
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -21,28 +20,39 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         x: ``[..., C]``.
         weight: ``[D, C]``.
         bias: ``[D]``.
+
+    Example:
+        >>> import torch
+        >>> from lkdense.ops import linear
+        >>> linear(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0]]), torch.tensor([0.5]))
+        tensor([[11.5000]])
     """
     if not _suits_onednn(x, weight, bias):
         return F.linear(x, weight, bias)
-    # of more than two dimensions the operator returns a view, which autograd would not let anyone overwrite
-    return onednn_linear(x.reshape(-1, x.shape[-1]), weight, bias).view(*x.shape[:-1], weight.shape[0])
+
+    # For more than two dimensions the operator returns a view, which autograd would not let anyone overwrite.
+    rows = x.reshape(-1, x.shape[-1])
+    return onednn_linear(rows, weight, bias).view(*x.shape[:-1], weight.shape[0])
 
 
 def _suits_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    # a compiler knows this trick, an exporter not the operator, and autocast changes the dtype
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.is_autocast_enabled('cpu') or transformed():
+    # A compiler makes this replacement by itself, an exporter does not know the operator, and autocast changes the
+    # dtype.
+    if is_recorded() or torch.is_autocast_enabled('cpu') or is_transformed():
         return False
+
     tensors = (x, weight) if bias is None else (x, weight, bias)
-    single = all(t.device.type == 'cpu' and t.dtype == torch.float32 for t in tensors)
-    return ONEDNN and single and x.numel() > 0 and (bias is None or bias.shape == weight.shape[:1])
+    if not all(tensor.device.type == 'cpu' and tensor.dtype == torch.float32 for tensor in tensors):
+        return False
+    if x.numel() == 0 or (bias is not None and bias.shape != weight.shape[:1]):
+        return False
+    return has_onednn_linear()
 
 
 @torch.library.custom_op('lkdense::onednn_linear', mutates_args=())
 def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Return ``x @ weight.T + bias`` for ``x`` ``[P, C]``, ``weight`` ``[D, C]`` and ``bias`` ``[D]``."""
-    # whose strides it does not look at
-    bias = None if bias is None else bias.contiguous()
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, 'none', [], '')
+    return _torch_internals.onednn_linear(x, weight, bias)
 
 
 @onednn_linear.register_fake
@@ -65,8 +75,11 @@ def _backward(ctx, grad):
 
 def _weight_gradient(x: Tensor, grad: Tensor) -> Tensor:
     """Return ``grad.T @ x`` of ``[P, C]`` and ``[P, D]``, contiguous."""
-    pixels, channels, width = *x.shape, grad.shape[1]
-    # the first operand is copied to turn it round, the second is not: turning the result instead may be less
+    pixels, channels = x.shape
+    width = grad.shape[1]
+
+    # oneDNN copies the first operand to turn it round, and not the second. Turning the result instead may move fewer
+    # numbers.
     if pixels * channels + channels * width < pixels * width:
         return onednn_linear(x.t(), grad.t(), None).t().contiguous()
     return onednn_linear(grad.t(), x.t(), None)

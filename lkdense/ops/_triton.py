@@ -8,7 +8,9 @@ products. Sums are in float32; products of float32 are not rounded to TF32.
 """
 
 import inspect
+import math
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,12 +22,14 @@ try:
     import triton
     import triton.language as tl
 except ImportError as error:
-    triton, MISSING = None, f'triton cannot be imported: {error}'
+    triton: Any = None
+    MISSING = f'triton cannot be imported: {error}'
 
-LEAST_CAPABILITY = (8, 0)  # bfloat16 on tensor cores
-# columns before the tile begin at a multiple of 16 bytes, for wide loads
+# Tensor cores take bfloat16 from this compute capability on.
+LEAST_CAPABILITY = (8, 0)
+# The columns before the tile begin at a multiple of 16 bytes, for wide loads.
 ALIGNMENT = 8
-# the least extent of a matrix product
+# A matrix product has at least this extent.
 LEAST_DOT = 16
 
 
@@ -55,12 +59,14 @@ def banded_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     y = torch.empty_like(x)
     if not x.numel():
         return y
-    # neighbours of a channel lie together: a program works on one channel
+
+    # A program works on one channel, so neighbours within a channel have to lie together.
     image, weight = _operand(x), _operand(weight)
     output = torch.empty_like(image)
     along_height = weight.shape[2] > weight.shape[3]
     if along_height:
         image, output, weight = image.mT, output.mT, weight.mT
+
     band = Band(image.shape[3], weight.shape[3])
     batch, channels, rows, columns = image.shape
 
@@ -84,6 +90,7 @@ def banded_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
             CHUNK=band.chunk,
             SIZE=(batch * rows).bit_length(),
         )
+
     return y.copy_(output.mT if along_height else output)
 
 
@@ -93,6 +100,7 @@ def banded_weight_gradient(x: Tensor, grad: Tensor, height: int, width: int) -> 
     image, grad = _operand(x), _operand(grad)
     if height > width:
         image, grad = image.mT, grad.mT
+
     taps, length = sorted((height, width))
     band = Band(image.shape[3], length)
     batch, channels, rows, columns = image.shape
@@ -114,6 +122,7 @@ def banded_weight_gradient(x: Tensor, grad: Tensor, height: int, width: int) -> 
                 CHUNK=band.chunk,
                 SIZE=(batch * rows).bit_length(),
             )
+
     result = band.diagonal_sums(products, length)
     return (result.mT if height > width else result).unsqueeze(1).to(x.dtype).contiguous()
 
@@ -135,8 +144,8 @@ class Band:
     """The Toeplitz matrix of a kernel row: ``depth`` input columns, the first ``left`` before the tile, to ``width``.
 
     Args:
-        columns: of the image.
-        length: of the kernel row, odd.
+        columns: the columns of the image.
+        length: the taps of the kernel row, odd.
     """
 
     def __init__(self, columns: int, length: int):
@@ -144,7 +153,7 @@ class Band:
         self.left = _round_up(length // 2, ALIGNMENT)
         self.depth = _round_up(self.left + self.width + length // 2, LEAST_DOT)
         self.chunk = next(chunk for chunk in (64, 32, LEAST_DOT) if self.depth % chunk == 0)
-        # of the first tap, in the matrix's first column
+        # The row of the first tap in the first column of the matrix.
         self.first = self.left - length // 2
 
     def matrices(self, rows: Tensor) -> Tensor:
@@ -164,32 +173,34 @@ class Band:
 
 
 def _on_device_of(x: Tensor) -> AbstractContextManager:
-    # Triton starts its kernels on the current GPU
+    # Triton starts its kernels on the current GPU.
     return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
 
 
 def _operand(x: Tensor) -> Tensor:
-    # the interpreter computes with NumPy, which has no bfloat16
+    # The interpreter computes with NumPy, which has no bfloat16.
     wide = INTERPRETED and x.dtype == torch.bfloat16
     return (x.float() if wide else x).contiguous()
 
 
 def _round_up(value: int, step: int) -> int:
-    return -(-value // step) * step
+    return step * math.ceil(value / step)
 
 
 if triton:
     INTERPRETED = triton.knobs.runtime.interpret if hasattr(triton, 'knobs') else False
-    TILES = [  # rows a program, warps, stages of the pipeline
+    # Rows of a program, warps, stages of the pipeline.
+    TILES = [
         triton.Config(dict(TILE=rows), num_warps=warps, num_stages=stages)
         for rows, warps, stages in ((64, 4, 3), (32, 2, 3), (128, 4, 3), (128, 8, 3), (256, 8, 2))
     ]
 
     def _tuned(kernel):
-        # the interpreter has no clock; old versions of Triton cannot keep what they have measured
-        kept = {'cache_results': True} if 'cache_results' in inspect.signature(triton.autotune).parameters else {}
+        # The interpreter has no clock.
         tiles = TILES[:1] if INTERPRETED else TILES
-        return triton.autotune(tiles, key=['taps', 'DEPTH', 'WIDTH', 'SIZE'], **kept)(triton.jit(kernel))
+        # Old versions of Triton cannot keep their measurements.
+        options = {'cache_results': True} if 'cache_results' in inspect.signature(triton.autotune).parameters else {}
+        return triton.autotune(tiles, key=['taps', 'DEPTH', 'WIDTH', 'SIZE'], **options)(triton.jit(kernel))
 
     @_tuned
     def _conv_kernel(
@@ -219,11 +230,13 @@ if triton:
         row = stacked % rows
         start = channel * stride_channel + (stacked // rows).to(tl.int64) * stride_batch
         along, across = tl.arange(0, CHUNK), tl.arange(0, WIDTH)
+
         total = tl.zeros((TILE, WIDTH), tl.float32)
-        # taps beyond the image meet zeros alone
+        # Taps beyond the image meet zeros only.
         for tap in range(tl.maximum(0, taps // 2 - rows + 1), tl.minimum(taps, taps // 2 + rows)):
             source = row + tap - taps // 2
             inside = (stacked < batch * rows) & (source >= 0) & (source < rows)
+
             for chunk in range(0, DEPTH, CHUNK):
                 column = first - LEFT + chunk + along
                 image = tl.load(
@@ -235,6 +248,7 @@ if triton:
                     bands + ((channel * taps + tap) * DEPTH + chunk + along)[:, None] * WIDTH + across[None, :]
                 )
                 total = tl.dot(image, band, total, input_precision='ieee')
+
         if bias is not None:
             total += tl.load(bias + channel).to(tl.float32)
         column = first + across
@@ -266,6 +280,7 @@ if triton:
     ):
         channel, tap = (tl.program_id(0) // taps).to(tl.int64), tl.program_id(0) % taps
         along, across = tl.program_id(1) * CHUNK + tl.arange(0, CHUNK), tl.arange(0, WIDTH)
+
         total = tl.zeros((WIDTH, CHUNK), tl.float32)
         for block in range(0, batch * rows, TILE):
             stacked = block + tl.arange(0, TILE)
@@ -273,6 +288,7 @@ if triton:
             source = row + tap - taps // 2
             start = channel * stride_channel + (stacked // rows).to(tl.int64) * stride_batch
             inside = (stacked < batch * rows) & (source >= 0) & (source < rows)
+
             for first in range(0, columns, WIDTH):
                 column = first - LEFT + along
                 image = tl.load(
@@ -287,5 +303,6 @@ if triton:
                     other=0.0,
                 )
                 total = tl.dot(tl.trans(error), image, total, input_precision='ieee')
+
         matrix = products + tl.program_id(0).to(tl.int64) * WIDTH * DEPTH
         tl.store(matrix + across[:, None] * DEPTH + along[None, :], total)

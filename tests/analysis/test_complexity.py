@@ -116,7 +116,7 @@ def test_the_model_is_left_as_it_was():
     assert not any(layer._forward_hooks for layer in net.modules())
 
 
-# parameters in M and multiply-adds in G, of the papers and repositories that docs/model_zoo.md names
+# parameters in M and multiply-adds in G, of the papers and repositories that docs/reference/model_zoo.md names
 @pytest.mark.parametrize(
     ('config', 'size', 'parameters', 'macs'),
     [

@@ -7,7 +7,7 @@ from mmengine.registry import MODELS, DefaultScope
 from lkdense.commands import main
 from lkdense.config import read_config
 from lkdense.data.synthetic import write_scenes
-from lkdense.enlarge import EnlargedDepthwise
+from lkdense.layers.enlarge import EnlargedDepthwise
 from lkdense.models import load_model
 from lkdense.training.runner import CompleteCheckpointHook, ToolRunner
 

@@ -11,7 +11,7 @@ import pytest
 
 from lkdense.commands import COMMANDS, main
 
-# what is typed before Tab -> what stands there after it
+# Words before Tab: the words after it.
 TYPED = {
     'lkdense syn': 'lkdense synthesize',
     'lkdense train upernet_slak_b_ad': 'lkdense train upernet_slak_b_ade20k',
@@ -48,15 +48,20 @@ def converse(shell: list[str], folder: Path, lines: list[str]) -> str:
     if child == 0:
         os.chdir(folder)
         os.execve(shutil.which(shell[0]), shell, {'PATH': os.environ['PATH'], 'TERM': 'dumb', 'PS1': '', 'HOME': '/'})
+
     os.write(terminal, '\n'.join([*lines, 'exit', '']).encode())
     shown = b''
+
     try:
         while more := os.read(terminal, 65536):
             shown += more
-    except OSError:  # so Linux ends a terminal whose other side is closed
+    except OSError:
+        # Linux ends a terminal like this once its other side is closed.
         pass
+
     os.waitpid(child, 0)
     os.close(terminal)
+
     return shown.decode().replace('\r', '')
 
 
@@ -66,7 +71,7 @@ def test_bash_completes_verbs_options_configs_and_files(script, tmp_path):
     for name in ('my_config.py', 'my_study.yml', 'iter_160000.pth'):
         (tmp_path / name).touch()
     (tmp_path / 'runs').mkdir()
-    # Ctrl-A goes to the start of the line, where echo makes the shell say what the line has become
+    # Ctrl-A goes to the start of the line; echo there makes the shell print what the line has become.
     lines = [f'source {source}', *(f'{typed}\t\x01echo "said:" \n' for typed in TYPED)]
     shown = converse(['bash', '--norc', '--noprofile', '-i'], tmp_path, lines)
     said = [line.removeprefix('said: ').strip() for line in shown.splitlines() if line.startswith('said: ')]

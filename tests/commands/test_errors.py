@@ -46,7 +46,8 @@ def refusal(monkeypatch, here):
         monkeypatch.setattr('mmengine.runner.Runner.__init__', lambda *_, **__: pytest.fail('a runner was built'))
         with pytest.raises(SystemExit) as caught:
             runpy.run_path(sys.argv[0], run_name='__main__')
-        assert isinstance(caught.value.code, str)  # which python prints, and exits with 1
+        # Python prints a text and exits with 1.
+        assert isinstance(caught.value.code, str)
         assert '\n' not in caught.value.code
         assert caught.value.code.startswith(f'{tool}: ')
         return caught.value.code
@@ -73,7 +74,7 @@ def test_missing_data_names_path_layout_and_readme(refusal, here):
         (SEG, 'data/ade/ADEChallengeData2016/images/validation', 'val_dataloader'),
         (DET, 'data/coco/annotations/instances_train2017.json', 'train_dataloader'),
         (DET, 'data/coco/val2017', 'val_dataloader'),
-        # two data sets in a ConcatDataset
+        # This config has two data sets in a ConcatDataset.
         ('upernet_slak_t_voc12', 'data/VOCdevkit/VOC2012/ImageSets/Segmentation/aug.txt', 'train_dataloader'),
         ('upernet_slak_t_voc12', 'data/VOCdevkit/VOC2012/SegmentationClassAug', 'train_dataloader'),
         ('faster_rcnn_slak_t_voc07', 'data/VOCdevkit/VOC2007/ImageSets/Main/trainval.txt', 'train_dataloader'),

@@ -30,8 +30,10 @@ def test_it_says_what_it_wrote_and_which_data_root_to_put_in_a_config(layout, ca
     data_root = Path(out.split("data_root = '")[1].split("'")[0])
     assert data_root.is_dir() and data_root.is_relative_to(tmp_path)
     assert 'is there already' in call(*arguments, '--val-fraction', 0.5)
+
     with pytest.raises(SystemExit, match='another synthetic set'):
         call(*arguments)
+
     assert 'written, 5 images for training' in call(*arguments, '--overwrite')
 
 

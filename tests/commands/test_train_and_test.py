@@ -1,4 +1,4 @@
-"""The tools as a user runs them: the real configs, made small, on small data in the real layouts."""
+"""Training and testing as a user does it: the real configs, made small, on small data in the real layouts."""
 
 import json
 import os
@@ -6,7 +6,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from functools import cache
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.fileio import load
+from processes import command, run_command, run_program, variables
 
 from lkdense.backbones.recognition import recognise
 from lkdense.checkpoints.file import read
@@ -26,16 +26,16 @@ from lkdense.layers import StripLargeKernel
 from lkdense.models import load_model
 
 ROOT = Path(__file__).parents[2]
-# an official checkpoint of a SLaK that is smaller than any of ours
+# This official checkpoint is of a SLaK that is smaller than any of ours.
 OFFICIAL = ROOT / 'tests/official/slak_51_decomposed.pth'
 PICO = {
     'model.backbone.arch': 'pico',
     'model.decode_head.in_channels': [64, 128, 256, 512],
     'model.auxiliary_head.in_channels': 256,
 }
-# after so little training nothing is detected with confidence, and without detections there is no mAP
+# After so little training nothing is detected with confidence, and without detections there is no mAP.
 DETECT_ANYTHING = {'model.test_cfg.rcnn.score_thr': 1e-4}
-# a layout of data -> a config that reads it, and what turns its backbone into the smallest of its family
+# Layout of data: a config that reads it, and the changes that make its backbone the smallest of its family.
 CONFIGS = {
     'ade20k': ('upernet_slak_pico_ade20k', {}),
     'coco': ('cascade_mask_rcnn_slak_pico_coco', DETECT_ANYTHING),
@@ -48,7 +48,7 @@ HEADLINES = {
     'cascade': r'box AP -?\d\.\d{3}, mask AP -?\d\.\d{3}',
     'faster': r'mAP \d\.\d{3}',
 }
-# what every transform of such a type is changed to, for images of 64x64
+# Type of a part of the config: its changes for images of 64x64.
 SMALL = {
     'RandomResize': dict(scale=(128, 64)),
     'Resize': dict(scale=(128, 64)),
@@ -62,7 +62,7 @@ SMALL = {
 
 @pytest.fixture(scope='session')
 def workspace(tmp_path_factory) -> Path:
-    """A folder to run the tools in: its ``data`` holds all five layouts, where the configs look for them."""
+    """A folder to work in: its ``data`` holds all five layouts, where the configs look for them."""
     folder = tmp_path_factory.mktemp('workspace')
     for layout in CONFIGS:
         write_scenes(layout, folder / 'data', images=10, size=64, seed=0)
@@ -86,7 +86,7 @@ def trained(workspace):
         config, work_dir = f'{layout}.py', workspace / 'trained' / layout
         options = ['train_cfg.max_epochs=1'] if layout in ('coco', 'voc2007') else iterations(2)
         options = ['--seed', 7, '--deterministic', '--cfg-options', *options]
-        done = tool(workspace, 'train.py', config, '--work-dir', work_dir, *options)
+        done = run_program(workspace, 'train.py', config, '--work-dir', work_dir, *options)
         return config, work_dir, done.stdout + done.stderr
 
     return train
@@ -122,31 +122,6 @@ def iterations(count: int, interval: int | None = None) -> list[str]:
     ]
 
 
-def command(name: str, *args) -> list[str]:
-    program = [sys.executable] if name.endswith('.py') else ['bash']
-    return [*program, str(ROOT / 'tools' / name), *map(str, args)]
-
-
-def environment(**extra) -> dict[str, str]:
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
-    return {**os.environ, 'PYTHONPATH': path, 'PYTHON': sys.executable, 'OMP_NUM_THREADS': '1', **extra}
-
-
-def tool(folder: Path, name: str, *args, fails: bool = False, **env) -> subprocess.CompletedProcess:
-    """Run a tool inside ``folder``; it must succeed, or end with exit code 1 if it ``fails``."""
-    done = subprocess.run(
-        command(name, *args),
-        cwd=folder,
-        env=environment(**env),
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == int(fails), f'{done.args}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}'
-    return done
-
-
 def scalars(work_dir: Path) -> list[dict]:
     """What all runs in ``work_dir`` logged, in the order of the runs."""
     files = sorted(work_dir.glob('*/vis_data/scalars.json'))
@@ -167,12 +142,14 @@ def test_trains_and_tests_on(layout, workspace, trained):
     assert Config.fromfile(work_dir / config).randomness == dict(seed=7, deterministic=True)
     losses = [entry['loss'] for entry in scalars(work_dir) if 'loss' in entry]
     assert losses and all(0 < loss < float('inf') for loss in losses)
-    assert ('float32' in printed) == (layout == 'cityscapes')  # whose config is for mixed precision
+    # The config of Cityscapes is for mixed precision.
+    assert ('float32' in printed) == (layout == 'cityscapes')
+
     assert list(work_dir.glob('*/vis_data/events.out.tfevents.*'))
     best = [path.name for path in work_dir.glob('best_*.pth')]
     assert len(best) == 1
     assert 'mIoU' in best[0] or 'mAP' in best[0]
-    tested = tool(workspace, 'test.py', config, last_checkpoint(work_dir), '--work-dir', 'tested')
+    tested = run_command(workspace, 'test.py', config, last_checkpoint(work_dir), '--work-dir', 'tested')
     head = CONFIGS[layout][0].split('_')[0]
     assert re.fullmatch(HEADLINES[head], tested.stdout.splitlines()[-1])
 
@@ -182,21 +159,22 @@ def test_a_killed_training_resumes_exactly(workspace):
     whole, killed = workspace / 'whole', workspace / 'killed'
     options = ['ade20k.py', '--seed', 3, '--cfg-options', 'model.backbone.drop_path_rate=0.3', *iterations(8, 2)]
     workers = ['train_dataloader.num_workers=2', 'train_dataloader.persistent_workers=True']
-    tool(workspace, 'train.py', *options, *workers, 'train_cfg.val_interval=8', f'work_dir={whole}')
+    run_command(workspace, 'train.py', *options, *workers, 'train_cfg.val_interval=8', f'work_dir={whole}')
 
     args = command('train.py', *options, *workers, f'work_dir={killed}')
-    process = subprocess.Popen(args, cwd=workspace, env=environment(), stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 300
+    process = subprocess.Popen(args, cwd=workspace, env=variables(), stdout=subprocess.DEVNULL)
+
     while not (killed / 'iter_4.pth').exists() or 'iter_4' not in last_checkpoint(killed):
-        assert process.poll() is None and time.monotonic() < deadline
+        assert process.poll() is None
         time.sleep(0.02)
+
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (killed / 'iter_8.pth').exists()
     resumed_from = int(re.search(r'iter_(\d+)', last_checkpoint(killed))[1])
 
     before = len(scalars(killed))
-    tool(workspace, 'train.py', '--resume', 'auto', *options, f'work_dir={killed}')
+    run_command(workspace, 'train.py', '--resume', 'auto', *options, f'work_dir={killed}')
     losses = {entry['step']: entry['loss'] for entry in scalars(whole) if 'loss' in entry}
     resumed = {entry['step']: entry['loss'] for entry in scalars(killed)[before:] if 'loss' in entry}
     assert list(losses) == list(range(1, 9))
@@ -225,20 +203,21 @@ def assert_equal(found, expected) -> None:
 def test_two_processes_train_and_test_like_one(workspace, free_port):
     work_dir = workspace / 'two_processes'
     options = ['--auto-scale-lr', '--cfg-options', *iterations(8), 'param_scheduler=None']
-    tool(workspace, 'dist_train.sh', 'ade20k.py', 2, '--work-dir', work_dir, *options, PORT=free_port)
-    # 2 processes with 2 images each, where the learning rate is meant for 8 images
+    run_program(workspace, 'dist_train.sh', 'ade20k.py', 2, '--work-dir', work_dir, *options, PORT=free_port)
+    # Two processes have two images each; the learning rate is meant for 8.
     rates = {entry['lr'] for entry in scalars(work_dir) if 'lr' in entry}
     assert rates == {Config.fromfile(workspace / 'ade20k.py').optim_wrapper.optimizer.lr * 4 / 8}
 
     both = ['ade20k.py', last_checkpoint(work_dir)]
     last = ['--work-dir', 'tested', '--cfg-options', 'test_dataloader.batch_size=1']
-    two = tool(workspace, 'dist_test.sh', *both, 2, '--out', 'labels_of_two', *last, PORT=free_port)
-    one = tool(workspace, 'test.py', *both, '--out', 'labels_of_one', *last)
+    two = run_program(workspace, 'dist_test.sh', *both, 2, '--out', 'labels_of_two', *last, PORT=free_port)
+    one = run_command(workspace, 'test.py', *both, '--out', 'labels_of_one', *last)
     assert re.fullmatch(HEADLINES['upernet'], one.stdout.splitlines()[-1])
     assert 'pixel accuracy 0.00 %' not in one.stdout
     assert two.stdout.splitlines()[-1] == one.stdout.splitlines()[-1]
     labels = sorted(path.name for path in (workspace / 'labels_of_one').iterdir())
     assert len(labels) == 2
+
     for name in labels:
         first, second = (workspace / folder / name for folder in ('labels_of_one', 'labels_of_two'))
         assert first.read_bytes() == second.read_bytes()
@@ -247,9 +226,9 @@ def test_two_processes_train_and_test_like_one(workspace, free_port):
 def test_segmentation_writes_label_maps_and_pictures_and_merges_the_backbone(workspace, trained):
     config, work_dir, _ = trained('ade20k')
     both = [config, last_checkpoint(work_dir), '--work-dir', 'tested']
-    plain = tool(workspace, 'test.py', *both, '--out', 'labels', '--show-dir', 'pictures')
+    plain = run_command(workspace, 'test.py', *both, '--out', 'labels', '--show-dir', 'pictures')
     (workspace / 'averaging.py').write_text(f"_base_ = './{config}'\ncustom_hooks = [dict(type='EMAHook')]\n")
-    merged = tool(workspace, 'test.py', 'averaging.py', *both[1:], '--out', 'labels_merged', '--deploy')
+    merged = run_command(workspace, 'test.py', 'averaging.py', *both[1:], '--out', 'labels_merged', '--deploy')
     assert len(list((workspace / 'labels').glob('*.png'))) == 2
     assert len(list((workspace / 'pictures').rglob('*.png'))) == 2
     before, after = re.search(r'SLaK merged: ([\d,]+) parameters before, ([\d,]+) after', merged.stdout).groups()
@@ -260,7 +239,7 @@ def test_segmentation_writes_label_maps_and_pictures_and_merges_the_backbone(wor
 def test_detection_writes_predictions_and_pictures(workspace, trained):
     config, work_dir, _ = trained('coco')
     options = ['--work-dir', 'tested', '--out', 'boxes.pkl', '--show-dir', 'boxes']
-    tool(workspace, 'test.py', config, last_checkpoint(work_dir), *options)
+    run_command(workspace, 'test.py', config, last_checkpoint(work_dir), *options)
     predictions = load(workspace / 'boxes.pkl')
     assert len(predictions) == len(list((workspace / 'boxes').glob('*.jpg'))) == 2
     instances = predictions[0]['pred_instances']
@@ -270,13 +249,13 @@ def test_detection_writes_predictions_and_pictures(workspace, trained):
 @pytest.mark.parametrize('layout', ['ade20k', pytest.param('voc2007', marks=pytest.mark.slow)])
 def test_test_time_augmentation(layout, workspace, trained):
     config, work_dir, _ = trained(layout)
-    done = tool(workspace, 'test.py', config, last_checkpoint(work_dir), '--tta', '--work-dir', 'tested')
+    done = run_command(workspace, 'test.py', config, last_checkpoint(work_dir), '--tta', '--work-dir', 'tested')
     assert re.fullmatch(HEADLINES[CONFIGS[layout][0].split('_')[0]], done.stdout.splitlines()[-1])
 
 
 def test_missing_data_ends_in_one_sentence(tmp_path):
     for name, more in (('train.py', []), ('test.py', ['some.pth'])):
-        done = tool(tmp_path, name, ROOT / 'configs/upernet_slak_b_ade20k.py', *more, fails=True)
+        done = run_command(tmp_path, name, ROOT / 'configs/upernet_slak_b_ade20k.py', *more, fails=True)
         (sentence,) = (line for line in done.stderr.splitlines() if 'Warning' not in line and not line.startswith(' '))
         assert sentence.startswith(f'{name}: no data for ')
         assert 'OneDL' not in done.stdout
@@ -293,7 +272,7 @@ def test_missing_data_ends_in_one_sentence(tmp_path):
 )
 def test_a_checkpoint_that_does_not_fit_ends_in_one_sentence(name, options, workspace):
     args = ['ade20k.py', *([OFFICIAL] if name == 'test.py' else []), '--work-dir', 'misfit', '--cfg-options', *options]
-    done = tool(workspace, name, *args, fails=True)
+    done = run_command(workspace, name, *args, fails=True)
     assert 'Traceback' not in done.stdout + done.stderr
     sentence = done.stderr.splitlines()[-1]
     assert sentence.startswith(f'{name}: ')
@@ -323,22 +302,26 @@ def test_whole_checkpoints_of_the_older_frameworks_load(layout, name, workspace)
     cfg = Config.fromfile(workspace / f'{layout}.py')
     cfg.model.backbone = dict(type=found.family.__name__, **found.arguments)
     widths = list(found.family(**found.arguments).out_channels)
+
     if layout == 'ade20k':
         cfg.model.decode_head.in_channels, cfg.model.auxiliary_head.in_channels = widths, widths[2]
     else:
         cfg.model.neck.in_channels = widths
+
     config = workspace / f'{name}.py'
     cfg.dump(config)
     checkpoint = old_checkpoint(config, name, workspace / f'{name}.pth')
-    done = tool(workspace, 'test.py', config, checkpoint, '--work-dir', 'old')
+    done = run_command(workspace, 'test.py', config, checkpoint, '--work-dir', 'old')
     assert 'all weights found in the checkpoint' in done.stdout
     assert 'do not match exactly' not in done.stdout
     expected = torch.load(OFFICIAL.with_name(f'{name}.expected.pt'))
     model = load_model(read_config(config), checkpoint)
+
     for ours, theirs in zip(model.backbone(expected['input']), expected['outs'], strict=True):
         assert (ours - theirs).abs().max() <= 1e-4 * theirs.abs().max()
+
     options = ['train_cfg.max_epochs=1'] if layout == 'coco' else iterations(1)
-    done = tool(
+    done = run_command(
         workspace,
         'train.py',
         config,
@@ -359,7 +342,7 @@ def test_a_compiled_backbone_trains_sparsely_and_saves_under_the_same_names(work
         "compile_backbone = dict(backend='aot_eager')\n"
         "custom_hooks = [dict(type='SparseTrainingHook', distribution='uniform', interval=1)]\n"
     )
-    done = tool(workspace, 'train.py', 'compiled.py', '--work-dir', 'compiled', '--cfg-options', *iterations(2))
+    done = run_command(workspace, 'train.py', 'compiled.py', '--work-dir', 'compiled', '--cfg-options', *iterations(2))
     assert 'pruned' in done.stdout and '60.0% are active' in done.stdout
     saved, plain = (
         torch.load(path, weights_only=False) for path in map(last_checkpoint, (workspace / 'compiled', work_dir))
@@ -368,20 +351,20 @@ def test_a_compiled_backbone_trains_sparsely_and_saves_under_the_same_names(work
 
 
 def test_sharding_without_gpus_is_refused(workspace):
-    done = tool(workspace, 'train.py', 'ade20k.py', '--strategy', 'fsdp', '--work-dir', 'sharded', fails=True)
-    assert '--strategy fsdp takes several processes with a GPU each' in done.stderr.splitlines()[-1]
+    done = run_command(workspace, 'train.py', 'ade20k.py', '--strategy', 'fsdp', '--work-dir', 'sharded', fails=True)
+    assert '--strategy fsdp needs a launcher and several processes with a GPU each' in done.stderr.splitlines()[-1]
 
 
 def test_a_deployed_checkpoint_gives_the_same_numbers(workspace, trained):
     config, work_dir, _ = trained('ade20k')
     source = last_checkpoint(work_dir)
-    done = tool(workspace, 'deploy_checkpoint.py', config, source, 'deployed.safetensors')
+    done = run_command(workspace, 'deploy', config, source, 'deployed.safetensors')
     command_line = done.stdout.splitlines()[-1].split()
     assert command_line[:2] == ['lkdense', 'test']
-    merged = tool(workspace, 'test.py', *command_line[2:])
-    plain = tool(workspace, 'test.py', config, source)
+    merged = run_command(workspace, 'test.py', *command_line[2:])
+    plain = run_command(workspace, 'test.py', config, source)
     assert merged.stdout.splitlines()[-1] == plain.stdout.splitlines()[-1]
-    done = tool(workspace, 'test.py', config, 'deployed.safetensors', fails=True)
+    done = run_command(workspace, 'test.py', config, 'deployed.safetensors', fails=True)
     assert 'deploy=True' in done.stderr.splitlines()[-1]
 
 
@@ -397,12 +380,12 @@ def test_what_changes_the_maps_is_not_deployed(workspace, trained, monkeypatch):
 def test_a_base_that_is_not_there(workspace, tmp_path):
     path = tmp_path / 'mine.py'
     path.write_text("_base_ = 'nowhere.py'")
-    done = tool(workspace, 'train.py', path, fails=True)
+    done = run_command(workspace, 'train.py', path, fails=True)
     assert 'inherits from a config that is not there' in done.stderr.splitlines()[-1]
 
 
-@pytest.mark.parametrize('hostile', ['train.py', 'test.py', 'deploy_checkpoint.py', 'export_onnx.py', 'erf.py'])
-def test_no_tool_unpickles_unasked(hostile, workspace, tmp_path):
+@pytest.mark.parametrize('hostile', ['train.py', 'test.py', 'deploy', 'export', 'erf'])
+def test_no_command_unpickles_unasked(hostile, workspace, tmp_path):
     class Command:
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / 'made'),)
@@ -411,12 +394,14 @@ def test_no_tool_unpickles_unasked(hostile, workspace, tmp_path):
     more = {
         'train.py': ['ade20k.py', '--resume', tmp_path / 'hostile.pth'],
         'test.py': ['ade20k.py', tmp_path / 'hostile.pth'],
-        'erf.py': ['ade20k.py', tmp_path / 'hostile.pth', '--images', 'data'],
+        'erf': ['ade20k.py', tmp_path / 'hostile.pth', '--images', 'data'],
     }.get(hostile, ['ade20k.py', tmp_path / 'hostile.pth', tmp_path / 'out.pth'])
-    done = tool(workspace, hostile, *more, fails=True)
+    done = run_command(workspace, hostile, *more, fails=True)
     assert 'posix.mkdir' in done.stderr.splitlines()[-1] and '--trust-checkpoint' in done.stderr.splitlines()[-1]
     assert not (tmp_path / 'made').exists()
-    tool(workspace, hostile, *more, '--trust-checkpoint', fails=True)  # the weights fit nothing
+
+    # It fails again, because the weights fit nothing.
+    run_command(workspace, hostile, *more, '--trust-checkpoint', fails=True)
     assert (tmp_path / 'made').exists()
 
 
@@ -433,7 +418,7 @@ def test_slurm_gets_a_task_for_each_gpu(tmp_path):
     srun.chmod(0o755)
     path = os.pathsep.join([str(tmp_path), os.environ['PATH']])
     options = ['a partition', 'job', 'config.py', '--cfg-options', 'key=[1, 2]']
-    done = tool(tmp_path, 'slurm_train.sh', *options, PATH=path, GPUS='4', SRUN_ARGS='--quiet --exclusive')
+    done = run_program(tmp_path, 'slurm_train.sh', *options, PATH=path, GPUS='4', SRUN_ARGS='--quiet --exclusive')
     given = done.stdout.splitlines()
     assert {'--partition=a partition', '--ntasks=4', '--ntasks-per-node=4', '--gres=gpu:4'} <= set(given)
     assert {'--quiet', '--exclusive'} <= set(given)

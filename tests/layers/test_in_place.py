@@ -2,13 +2,12 @@
 
 import pytest
 import torch
-from mmengine.model import revert_sync_batchnorm
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 from torch.nn.utils.parametrize import is_parametrized
 
-from lkdense import ConvNeXt, RepLKNet, SLaK
-from lkdense.layers import GELU, DilatedLargeKernel, SquareLargeKernel, StripLargeKernel
+import lkdense
+from lkdense.layers import GELU, ConvNorm, DilatedLargeKernel, SquareLargeKernel, StripLargeKernel
 
 BRANCHES = {
     'square': lambda: SquareLargeKernel(4, 13, 5),
@@ -22,12 +21,18 @@ def layer(request, randomize_norms):
     return randomize_norms(request.param()).eval()
 
 
+@pytest.fixture
+def _mmengine():
+    """Skip a test of whole backbones where they cannot be imported."""
+    pytest.importorskip('mmengine')
+
+
 def first_conv(layer):
     return next(part for part in layer.modules() if isinstance(part, nn.Conv2d))
 
 
-def both_ways(layer, x):
-    """The outputs with gradients, branch by branch, and without."""
+def run_both_ways(layer, x):
+    """Return the outputs with gradients, which run branch by branch, and without."""
     with torch.no_grad():
         quick = layer(x.clone())
     return layer(x.clone()).detach(), quick
@@ -49,23 +54,24 @@ def normalize_weights(layer):
     parametrizations.weight_norm(first_conv(layer))
 
 
-def hook_that_changes(layer):
+def register_hook(layer):
     first_conv(layer).register_forward_hook(lambda module, inputs, output: output * 2)
 
 
-@pytest.mark.parametrize('change', [change_weight, change_epsilon, prune_weights, normalize_weights, hook_that_changes])
-def test_what_is_kept_follows_every_change(change, layer):
+@pytest.mark.parametrize('change', [change_weight, change_epsilon, prune_weights, normalize_weights, register_hook])
+def test_the_cached_layer_follows_every_change(change, layer):
     x = torch.randn(2, 4, 20, 20)
-    torch.testing.assert_close(*both_ways(layer, x))
+    torch.testing.assert_close(*run_both_ways(layer, x))
     change(layer)
-    slow, quick = both_ways(layer, x)
+    slow, quick = run_both_ways(layer, x)
     torch.testing.assert_close(quick, slow)
     assert (change is normalize_weights) == any(map(is_parametrized, layer.modules()))
 
 
 def test_norms_that_train_in_an_evaluated_layer_take_up_statistics(layer):
-    layer = revert_sync_batchnorm(layer)  # whose training a CPU refuses
-    norm = next(part for part in layer.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)).train()
+    # A CPU refuses to train SyncBatchNorm.
+    branch = next(part for part in layer.modules() if isinstance(part, ConvNorm))
+    norm = branch.norm = nn.BatchNorm2d(branch.norm.num_features)
     before = norm.running_mean.clone()
     with torch.no_grad():
         layer(torch.randn(2, 4, 20, 20) + 1)
@@ -74,7 +80,7 @@ def test_norms_that_train_in_an_evaluated_layer_take_up_statistics(layer):
 
 def test_a_backend_that_is_named_later_is_taken(layer):
     x = torch.randn(1, 4, 20, 20)
-    both_ways(layer, x)
+    run_both_ways(layer, x)
     for part in layer.modules():
         if hasattr(part, 'backend'):
             part.backend = 'unheard of'
@@ -82,32 +88,37 @@ def test_a_backend_that_is_named_later_is_taken(layer):
         layer(x)
 
 
-def test_training_lets_go_of_what_is_kept(layer):
-    both_ways(layer, torch.randn(1, 4, 20, 20))
-    assert layer._kept is not None
-    assert layer.train()._kept is None
+def test_training_lets_go_of_the_cached_layer(layer):
+    run_both_ways(layer, torch.randn(1, 4, 20, 20))
+    assert layer._cache is not None
+    assert layer.train()._cache is None
 
 
 @pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')
-def test_a_kept_layer_does_not_stand_in_the_way_of_tracing(layer):
+def test_a_cached_layer_does_not_stand_in_the_way_of_tracing(layer):
     x = torch.randn(1, 4, 20, 20)
-    expected, _ = both_ways(layer, x)
+    expected, _ = run_both_ways(layer, x)
     with torch.no_grad():
         torch.testing.assert_close(torch.jit.trace(layer, x)(x), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize('make', [lambda: ConvNeXt('pico'), lambda: SLaK('pico')], ids=['ConvNeXt', 'SLaK'])
+@pytest.mark.usefixtures('_mmengine')
+@pytest.mark.parametrize(
+    'make', [lambda: lkdense.ConvNeXt('pico'), lambda: lkdense.SLaK('pico')], ids=['ConvNeXt', 'SLaK']
+)
 def test_maps_that_a_hook_keeps_are_not_overwritten(make):
-    net, x, kept = make().eval(), torch.randn(1, 3, 64, 64), {}
+    net, x, outputs = make().eval(), torch.randn(1, 3, 64, 64), {}
     for name, part in net.named_modules():
         if not list(part.children()):
-            part.register_forward_hook(lambda module, inputs, output, name=name: kept.setdefault(name, output))
+            part.register_forward_hook(lambda module, inputs, output, name=name: outputs.setdefault(name, output))
+
     net(x)
-    expected, kept = kept, {}
+    expected, outputs = outputs, {}
     with torch.no_grad():
         net(x)
-    assert kept.keys() == expected.keys()
-    for name, output in kept.items():
+
+    assert outputs.keys() == expected.keys()
+    for name, output in outputs.items():
         torch.testing.assert_close(output, expected[name], rtol=1e-3, atol=1e-4, msg=name)
 
 
@@ -121,12 +132,13 @@ def test_gelu_keeps_its_approximation():
 TINY = dict(depths=(1, 1, 1, 1), dims=(8, 8, 8, 8))
 
 
+@pytest.mark.usefixtures('_mmengine')
 @pytest.mark.parametrize(
     'make',
     [
-        lambda: ConvNeXt(TINY),
-        lambda: SLaK(TINY, kernel_sizes=(13, 13, 13, 5), small_kernel=3),
-        lambda: RepLKNet('pico'),
+        lambda: lkdense.ConvNeXt(TINY),
+        lambda: lkdense.SLaK(TINY, kernel_sizes=(13, 13, 13, 5), small_kernel=3),
+        lambda: lkdense.RepLKNet('pico'),
     ],
     ids=['ConvNeXt', 'SLaK', 'RepLKNet'],
 )
@@ -134,6 +146,7 @@ def test_transforms_of_functions_see_the_same_numbers(make):
     net = make().eval()
     x, direction = torch.randn(2, 1, 3, 64, 64).double()
     net.double()
+
     _, moved = torch.func.jvp(lambda image: net(image)[0], (x,), (direction,))
     step = 1e-6
     with torch.no_grad():

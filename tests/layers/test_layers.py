@@ -1,5 +1,7 @@
 """Layers: merging against numbers, and the few that have arithmetic of their own."""
 
+from itertools import product
+
 import pytest
 import torch
 from torch import nn
@@ -9,6 +11,7 @@ from lkdense.layers import (
     DepthwiseConv2d,
     DilatedLargeKernel,
     DropPath,
+    GRNProjection,
     LayerNorm2d,
     PointwiseConv2d,
     SquareLargeKernel,
@@ -38,7 +41,36 @@ def test_merged_layer_gives_the_same_numbers(make, randomize_norms):
     merged = layer.merged().eval()
     assert not [m for m in merged.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     torch.testing.assert_close(merged(x), before, rtol=0, atol=1e-10)
-    torch.testing.assert_close(layer(x), before, rtol=0, atol=0)  # merging leaves the layer alone
+    # Merging leaves the layer itself as it was.
+    torch.testing.assert_close(layer(x), before, rtol=0, atol=0)
+
+
+def test_merged_grn_projection_gives_the_same_numbers(randomize_norms):
+    layer = randomize_norms(GRNProjection(6, 4)).double().eval()
+    nn.init.normal_(layer.gamma)
+    nn.init.normal_(layer.beta)
+    x = torch.randn(2, 5, 7, 6, dtype=torch.float64)
+    merged = layer.merged().eval()
+    assert merged.norm is None
+    torch.testing.assert_close(merged(x), layer(x), rtol=0, atol=1e-10)
+    assert merged.merged() is merged
+
+
+def test_a_norm_without_statistics_is_not_merged():
+    layer = ConvNorm(nn.Conv2d(3, 4, 1)).eval()
+    layer.norm = nn.BatchNorm2d(4, track_running_stats=False).eval()
+    with torch.no_grad():
+        assert layer(torch.randn(2, 3, 5, 5)).mean().abs() < 1e-5
+    with pytest.raises(ValueError, match='must have running statistics'):
+        layer.merged()
+
+
+def test_only_a_convolution_is_merged_with_its_norm():
+    class TwoStrips(StripLargeKernel):
+        out_channels = 4
+
+    with pytest.raises(TypeError, match='only a convolution merges with its norm, got StripPair'):
+        ConvNorm(TwoStrips(4, 9, 3)).merged()
 
 
 def test_strips_cover_a_cross():
@@ -47,15 +79,12 @@ def test_strips_cover_a_cross():
         nn.init.ones_(branch.conv.weight)
     x = torch.zeros(1, 1, 15, 15)
     x[0, 0, 7, 7] = 1
+
     rows, columns = layer(x)[0, 0].nonzero().unbind(1)
     touched = set(zip(rows.tolist(), columns.tolist()))
-    expected = {
-        (r, c)
-        for r in range(15)
-        for c in range(15)
-        if (abs(r - 7) <= 4 and abs(c - 7) <= 1) or (abs(r - 7) <= 1 and abs(c - 7) <= 4)
-    }
-    assert touched == expected
+    vertical = set(product(range(3, 12), range(6, 9)))
+    horizontal = set(product(range(6, 9), range(3, 12)))
+    assert touched == vertical | horizontal
 
 
 @pytest.mark.parametrize('layer', [SquareLargeKernel, StripLargeKernel])

@@ -12,12 +12,12 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from lkdense.config import read_config
-from lkdense.enlarge import EnlargedDepthwise, span
+from lkdense.layers.enlarge import EnlargedDepthwise, span
 
 FOLDER = Path(__file__).parents[2] / 'configs/ablations'
 NAMES = [path.stem for path in sorted(FOLDER.glob('*.py'))]
 MOBILENET = 'deeplabv3plus_mobilenetv2{}_cityscapes'
-# the sizes of depthwise kernels by layer, or stage, of those with stride 1, and the size of the one beside them
+# Name of a config: the sizes of its depthwise kernels with stride 1, by layer or stage, and of the ones beside them.
 KERNELS = {
     MOBILENET.format(''): ([3] * 5 + [5, 5], None),
     MOBILENET.format('_no_shortcut'): ([3] * 5 + [5, 5], None),
@@ -61,7 +61,7 @@ def test_the_kernels_are_those_of_the_name(name):
         if isinstance(layer, nn.Conv2d) and layer.groups > 1 and layer.stride == (1, 1):
             part = re.match(r'layer\d|stages\.\d', path)[0]
             found['small' if '.small' in path else 'large'][part].add(span(layer)[0])
-    # the dilated first block of a layer, 5x5 in effect, is followed by plain ones
+    # The first block of a layer is dilated, 5x5 in effect; plain ones follow it.
     assert [max(sizes) for sizes in found['large'].values()] == large
     assert set().union(*found['small'].values()) == ({small} if small else set())
 

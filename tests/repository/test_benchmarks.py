@@ -15,9 +15,9 @@ ROOT = Path(__file__).parents[2]
 def test_dry_run_compares_all_that_runs_on_a_gpu(tmp_path):
     pytest.importorskip('triton')
     command = [sys.executable, 'benchmarks/depthwise.py', '--dry-run', '--out', str(tmp_path)]
-    # it stops where a result is wrong
+    # The benchmark fails where a result is wrong.
     subprocess.run(command, cwd=ROOT, env={**os.environ, 'TRITON_INTERPRET': '1'}, check=True, capture_output=True)
-    written = json.loads((tmp_path / 'depthwise_dry_run.json').read_text())
-    assert {row['backend'] for row in written['rows']} == {'triton', 'fma', 'fft', 'cpu', 'eager'}
-    assert {row['dtype'] for row in written['rows']} == set(written['limits'])
+    report = json.loads((tmp_path / 'depthwise_dry_run.json').read_text())
+    assert {row['backend'] for row in report['rows']} == {'triton', 'fma', 'fft', 'cpu', 'eager'}
+    assert {row['dtype'] for row in report['rows']} == set(report['limits'])
     assert (tmp_path / 'depthwise_dry_run.png').exists()

@@ -91,6 +91,7 @@ def violations(source: str, module: str, is_package: bool = False) -> list[str]:
             fits = rest == ['__version__'] or rest[0] in allowed_rooms
         else:
             fits = top not in ('tools', 'dev', 'tests') and (packages is None or top in packages.split())
+
         if not fits:
             wrong.append(name)
 

@@ -14,13 +14,13 @@ ROOT = Path(__file__).parents[2]
 SPEC = importlib.util.spec_from_file_location('model_zoo', ROOT / 'dev/model_zoo.py')
 zoo = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(zoo)
-# how far a count may be from a published one without a word about it
+# A count that is farther than this from the published one needs a note.
 TOLERANCE = 0.02
 
 
 @pytest.fixture(scope='module')
 def cost():
-    return json.loads((ROOT / 'docs/model_zoo/cost.json').read_text())
+    return json.loads((ROOT / 'docs/reference/model_zoo/cost.json').read_text())
 
 
 @pytest.mark.parametrize('path', zoo.pages(), ids=lambda path: path.name)
@@ -79,11 +79,12 @@ def test_what_was_reached_with_another_recipe_is_said_and_is_no_result_of_the_co
     entries = {entry['config']: entry for entry in facts['classifiers'] if 'config' in entry}
     assert set(entries) == {name for name in zoo.configs() if zoo.dataset_of(name) == 'in1k' and '_pico_' not in name}
     index = {model['Name']: model for model in yaml.safe_load((ROOT / 'model-index.yml').read_text())['Models']}
+
     for name, entry in entries.items():
         theirs = entry.get('recipe') == 'own'
-        # as the config's own docstring has it
-        told = ' '.join((ROOT / f'configs/{name}.py').read_text().split('"""')[1].split())
-        assert f'report {entry["top1"]} % top-1' in told and ('with a recipe of their own' in told) == theirs
+        # The config's own docstring says the same.
+        docstring = ' '.join((ROOT / f'configs/{name}.py').read_text().split('"""')[1].split())
+        assert f'report {entry["top1"]} % top-1' in docstring and ('with a recipe of their own' in docstring) == theirs
         row = zoo.row(name, facts, cost)
         assert f'top-1 {entry["top1"]}' + ' with a recipe of their own' * theirs in row
         assert ('Results' in index[name]) != theirs

@@ -56,14 +56,14 @@ def metadata(wheel):
 
 def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel):
     code = {name for name in wheel.namelist() if '.dist-info/' not in name}
-    files = [path for suffix in ('py', 'yml', 'html') for path in (ROOT / 'lkdense').rglob(f'*.{suffix}')]
+    files = [path for suffix in ('py', 'yml', 'html', 'typed') for path in (ROOT / 'lkdense').rglob(f'*.{suffix}')]
     package = {path.relative_to(ROOT).as_posix() for path in files}
     configs = {
         f'lkdense/{path.relative_to(ROOT).as_posix()}'
         for pattern in ('*.py', 'studies/*.yml')
         for path in (ROOT / 'configs').rglob(pattern)
     }
-    page = {path.relative_to(ROOT).as_posix() for path in (ROOT / 'lkdense/page/static').iterdir()}
+    page = {path.relative_to(ROOT).as_posix() for path in (ROOT / 'lkdense/serve/static').iterdir()}
     assert code == package | configs | page
     assert any(name.endswith('/LICENSE') for name in wheel.namelist())
 

@@ -22,7 +22,10 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / 'README.md').read_text()
 PROGRAMS = ('lkdense', 'make', 'pip', 'python', 'source')
 
-# a full-size model on a real data set becomes SLaK-pico, on synthetic images of 64 x 64 that lie where real ones would
+# A path of a page, a picture or a table below docs/, wherever one is written.
+PAGE_PATH = re.compile(r'\bdocs/[\w./-]+\.(?:md|png|svg|csv|json|yml|py)\b')
+
+# A full-size model on a real data set becomes SLaK-pico, on synthetic images of 64 x 64 that lie where real ones would.
 SMALL = (
     "model.backbone.arch=pico 'model.data_preprocessor.size=(64,64)' "
     "'model.decode_head.in_channels=[83,166,332,665]' model.decode_head.channels=16 "
@@ -41,18 +44,18 @@ TWO_ITERATIONS = 'work_dirs/upernet_slak_pico_shapes/iter_2.pth'
 FULL_SIZE = 'work_dirs/upernet_slak_b_ade20k/iter_160000.pth'
 
 AS_IT_IS = None
-# command of the README -> what is run in its place: the same, shorter or on small data, and why in the line above
+# Command of the README: what is run in its place, the same, shorter or on small data, and why in the line above.
 IN_BLOCKS = {
-    # the whole set-up takes 20 minutes and a network: test_the_set_up has what can be done
+    # The whole set-up takes 20 minutes and a network; test_the_set_up runs what can be run.
     'make .venv': 'make -n .venv',
     'source .venv/bin/activate': 'true',
-    # into a folder of its own: the environment that tests is not to be changed
+    # It goes into a folder of its own, so that the environment that runs the tests stays as it is.
     'pip install .': 'pip install . --no-deps --no-build-isolation --no-index --quiet --target installed',
-    # a tenth of the images
+    # A tenth of the images suffices.
     'lkdense synthesize --layout ade20k --images 250 --size 128 --classes 2 --out demo/data': (
         'lkdense synthesize --layout ade20k --images 25 --size 128 --classes 2 --out demo/data'
     ),
-    # 2 iterations in place of 40
+    # 2 iterations take the place of 40.
     'lkdense train examples/upernet_slak_pico_shapes --cfg-options train_cfg.max_iters=40': (
         'lkdense train examples/upernet_slak_pico_shapes --cfg-options train_cfg.max_iters=2 train_cfg.val_interval=2 '
         'default_hooks.checkpoint.interval=2'
@@ -67,7 +70,7 @@ IN_BLOCKS = {
         f'lkdense predict examples/upernet_slak_pico_shapes {TWO_ITERATIONS} '
         'demo/data/ade/ADEChallengeData2016/images/validation --out predicted'
     ),
-    # takes ADE20K and GPUs
+    # It takes ADE20K and GPUs.
     'lkdense train upernet_slak_b_ade20k': (
         f'{DATA_SMALL} && lkdense train upernet_slak_b_ade20k --cfg-options {TRAIN_SMALL} train_cfg.val_interval=1 '
         'default_hooks.checkpoint.interval=1'
@@ -75,7 +78,7 @@ IN_BLOCKS = {
     f'lkdense test upernet_slak_b_ade20k {FULL_SIZE}': (
         f'lkdense test upernet_slak_b_ade20k work_dirs/upernet_slak_b_ade20k/iter_1.pth --cfg-options {SMALL}'
     ),
-    # the config is the reader's and the checkpoint the authors'
+    # The config is the reader's and the checkpoint the authors'.
     'lkdense swap my_upernet_r50.py slak_t --checkpoint SLaK_tiny_checkpoint.pth -o my_upernet_slak_t.py': (
         'lkdense swap configs/upernet_resnet_50_ade20k.py slak_t -o my_upernet_slak_t.py'
     ),
@@ -86,16 +89,17 @@ IN_SENTENCES = {
     'lkdense completion bash': AS_IT_IS,
     'lkdense swap': 'lkdense swap --help',
     'lkdense study': 'lkdense study --help',
-    # it would go on serving; tests/page has a browser look at the page
+    # It would go on serving; tests/serve has a browser look at the page.
     'lkdense serve CONFIG CHECKPOINT': 'lkdense serve --help',
-    # everything is there already, so that pip says what it would do without a network
+    # Everything is there already, so that pip says what it would do without a network.
     "pip install '.[mm]'": "pip install --dry-run --no-index --no-build-isolation '.[mm]'",
-    # takes the environment of PYTHON, and 20 minutes
+    # It takes the environment of PYTHON, and 20 minutes.
     'make .venv PYTHON=/path/to/python': f'make -n .venv PYTHON={sys.executable}',
-    # minutes each; CI runs the last two, tests/test_tools.py and tests/study what demo and study do
+    # They take minutes each. The tests of train and test, and tests/study, run what demo and study do.
     'make demo': 'make -n demo',
     'make bench': 'make -n bench',
     'make study': 'make -n study',
+    'make check': 'make -n check',
     'make test': 'make -n test',
     'make docs': 'make -n docs',
 }
@@ -122,11 +126,13 @@ def clone(tmp_path_factory) -> Path:
     done = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip('this is no checkout of git')
+
     folder = tmp_path_factory.mktemp('clone')
     for name in filter(None, done.stdout.split('\0')):
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
+
     return folder
 
 
@@ -159,12 +165,34 @@ def test_commands_are_found(text, blocks, sentences):
 
 
 def test_the_reference_has_every_public_name():
-    text = (ROOT / 'docs/api.md').read_text()
+    text = (ROOT / 'docs/reference/api.md').read_text()
     things = [name for name in lkdense.__all__ if callable(getattr(lkdense, name))]
     assert [name for name in things if f':: lkdense.{name}\n' not in text] == []
 
 
-@pytest.mark.parametrize('page', sorted((ROOT / 'docs').glob('*.md')), ids=lambda page: page.name)
+@pytest.mark.parametrize('name', ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'lkdense', 'dev', 'model-index.yml'])
+def test_every_page_that_is_named_outside_the_docs_exists(name):
+    path = ROOT / name
+    files = [path] if path.is_file() else sorted(path.rglob('*.py'))
+
+    missing = []
+    for file in files:
+        pages = set(PAGE_PATH.findall(file.read_text()))
+        missing += [f'{file.relative_to(ROOT)}: {page}' for page in pages if not (ROOT / page).is_file()]
+
+    assert missing == []
+
+
+def test_every_page_is_in_a_drawer_that_the_index_shows():
+    index = (ROOT / 'docs/index.md').read_text()
+    pages = [path.relative_to(ROOT / 'docs').with_suffix('').as_posix() for path in (ROOT / 'docs').rglob('*.md')]
+
+    shown = set(re.findall(r'<(\S+)>$', index, flags=re.MULTILINE))
+    assert {page for page in pages if page != 'index' and not page.startswith('development/')} == shown
+    assert 'development/*' in index
+
+
+@pytest.mark.parametrize('page', sorted((ROOT / 'docs').rglob('*.md')), ids=lambda page: page.name)
 def test_the_commands_of_a_page_are_ones_that_exist(page):
     """Not run: most take data and hours. Verb, options and scripts must be there."""
     for command in commands_in_blocks(page.read_text()):
@@ -173,7 +201,7 @@ def test_the_commands_of_a_page_are_ones_that_exist(page):
             parser = argparse.ArgumentParser()
             import_module(f'lkdense.commands.{COMMANDS[name][0]}').add_arguments(parser)
             parser.parse_args(arguments)
-        elif program.endswith('python') and name != '-c':
+        elif program.endswith('python') and name not in ('-c', '-m'):
             assert (ROOT / name).is_file(), command
 
 
@@ -209,12 +237,16 @@ def test_the_config_of_the_readme_swaps_the_backbone_of_a_stock_one(tmp_path):
     with without_onedl_notice():
         register_all_of('mmseg')
         import mmseg
+
     stock = Path(mmseg.__path__[0], '.mim/configs/upernet/upernet_r50_4xb4-80k_ade20k-512x512.py')
     (tmp_path / 'swapped.py').write_text(f"_base_ = '{stock}'\n{block}")
     cfg = Config.fromfile(tmp_path / 'swapped.py')
-    cfg.model.pretrained = None  # of the ResNet that was there
+    # These are weights of the ResNet that was there.
+    cfg.model.pretrained = None
+
     with DefaultScope.overwrite_default_scope('mmseg'):
         model = MODELS.build(cfg.model)
+
     assert isinstance(model.backbone, lkdense.SLaK)
     assert tuple(model.decode_head.in_channels) == model.backbone.out_channels
     assert model.auxiliary_head.in_channels == model.backbone.out_channels[2]

@@ -9,7 +9,7 @@ from lkdense.swap.survey import SWAPPED, WITHOUT_PYRAMID, Row, page, read_rows, 
 
 pytestmark = pytest.mark.filterwarnings('ignore::UserWarning')
 
-DOCS = Path(__file__).parents[2] / 'docs'
+DOCS = Path(__file__).parents[2] / 'docs/evidence'
 MMSEG = shipped('mmseg')[0]
 
 

@@ -13,11 +13,11 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(2048, 1024), keep_ratio=True),
-    # after Resize: the metric is taken at the size of the original image
+    # Labels are loaded after Resize because the metric is computed at the size of the original image.
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]
-# flip, and 0.5 to 1.75 times the size of test_pipeline
+# Every image is tested flipped and unflipped, at 0.5 to 1.75 times the size of test_pipeline.
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(

@@ -14,7 +14,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(1333, 800), keep_ratio=True),
-    # after Resize: the metric is taken at the size of the original image
+    # Labels are loaded after Resize because the metric is computed at the size of the original image.
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
@@ -51,7 +51,7 @@ train_dataloader = dict(
     batch_sampler=dict(type='AspectRatioBatchSampler'),
     dataset=dict(
         type='ConcatDataset',
-        # each year writes its own dataset_type into its metainfo; the rest must agree
+        # Each year writes its own dataset_type into its metainfo; the other keys must agree.
         ignore_keys=['dataset_type'],
         datasets=[
             dict(
@@ -59,7 +59,7 @@ train_dataloader = dict(
                 data_root=data_root,
                 ann_file=f'{year}/ImageSets/Main/trainval.txt',
                 data_prefix=dict(sub_data_root=f'{year}/'),
-                # a box without any extent would make the regression loss NaN
+                # A box without any extent would make the regression loss NaN.
                 filter_cfg=dict(filter_empty_gt=True, min_size=32, bbox_min_size=1),
                 pipeline=train_pipeline,
             )

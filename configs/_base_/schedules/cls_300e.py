@@ -6,7 +6,7 @@ test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=4e-3, betas=(0.9, 0.999), weight_decay=0.05),
-    # no weight decay on biases, norms and scales
+    # Biases, norms and scales take no weight decay.
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0, custom_keys={'gamma': dict(decay_mult=0.0)}),
 )
 param_scheduler = [
