@@ -10,7 +10,10 @@ import argparse
 import datetime
 import json
 import multiprocessing
+import re
 from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import yaml
@@ -19,7 +22,7 @@ from torch import nn
 import lkdense
 from lkdense.analysis import compute_cost, measure_run, whole_pass, zero_at_random
 from lkdense.analysis.machine import machine
-from lkdense.backbones import StagedBackbone
+from lkdense.backbones import FAMILIES, StagedBackbone
 from lkdense.commands import exit_on_user_error
 from lkdense.config import read_config, without_onedl_notice
 from lkdense.models import build_model
@@ -42,17 +45,8 @@ TIMED_AT = (512, 512)
 CLASSIFIED_AT = (224, 224)
 CLASSES = 1000
 SPARSITY = 0.4
-# Family: its name, and the title and arXiv number of its paper.
-PAPERS = {
-    'convnext': ('ConvNeXt', 'A ConvNet for the 2020s', '2201.03545'),
-    'slak': ('SLaK', 'More ConvNets in the 2020s: Scaling up Kernels Beyond 51x51 using Sparsity', '2207.03620'),
-    'replknet': ('RepLKNet', 'Scaling Up Your Kernels to 31x31: Revisiting Large Kernel Design in CNNs', '2203.06717'),
-    'unireplknet': (
-        'UniRepLKNet',
-        'UniRepLKNet: A Universal Perception Large-Kernel ConvNet for Audio, Video, Point Cloud, Time-Series and '
-        'Image Recognition',
-        '2311.15599',
-    ),
+# Family of a host: its name, and the title and arXiv number of its paper.
+PAPERS_OF_HOSTS = {
     'swin': ('Swin', 'Swin Transformer: Hierarchical Vision Transformer using Shifted Windows', '2103.14030'),
     'resnet': ('ResNet', 'Deep Residual Learning for Image Recognition', '1512.03385'),
 }
@@ -302,7 +296,7 @@ def index(facts: dict, cost: dict) -> str:
             Paper=dict(Title=title, URL=f'https://arxiv.org/abs/{number}'),
             README=str(PAGE.relative_to(ROOT)),
         )
-        for name, title, number in PAPERS.values()
+        for name, title, number in papers().values()
     ]
     models = [indexed(name, published_for(name, facts), cost['models'][name]) for name in configs()]
     text = yaml.safe_dump(dict(Collections=collections, Models=models), sort_keys=False, allow_unicode=True, width=120)
@@ -319,7 +313,7 @@ def indexed(name: str, theirs: dict, ours: dict) -> dict:
         'Trained by lkdense': False,
     }
     entry = dict(Name=name, Config=f'configs/{name}.py', Metadata=metadata)
-    entry['In Collection'] = PAPERS[family_of(name)][0]
+    entry['In Collection'] = papers()[family_of(name)][0]
     results = []
 
     # A result of another recipe is no result of this config.
@@ -342,12 +336,24 @@ def published() -> dict:
     return yaml.safe_load((DATA / 'published.yml').read_text())
 
 
+@cache
+def papers() -> dict[str, tuple[str, str, str]]:
+    """Return the name of every family, and the title and arXiv number of its paper; our modules' docstrings say it."""
+    ours = {}
+    for name, module in FAMILIES.items():
+        text = import_module(f'lkdense.backbones.{module}').__doc__
+        title, number = re.search(r'"([^"]+)".*?https://arxiv\.org/abs/(\d+\.\d+)', text, re.DOTALL).groups()
+        ours[module] = (name, ' '.join(title.split()), number)
+
+    return ours | PAPERS_OF_HOSTS
+
+
 def dataset_of(name: str) -> str:
     return next(dataset for dataset in DATASETS if f'_{dataset}' in name)
 
 
 def family_of(name: str) -> str:
-    return max((family for family in PAPERS if f'_{family}_' in name), key=len)
+    return max((family for family in papers() if f'_{family}_' in name), key=len)
 
 
 def counted_at(name: str) -> tuple[int, int]:
