@@ -148,7 +148,7 @@ def test_half_precision_and_empty_batch(make):
 
 @pytest.mark.parametrize('family', families(), ids=FAMILIES)
 def test_bad_arguments_are_refused(family):
-    with pytest.raises(ValueError, match=r"arch must be one of \w+, .*got 'huge'"):
+    with pytest.raises(ValueError, match=r"arch must be one of .*got 'huge'"):
         family(arch='huge')
     with pytest.raises(ValueError, match='four of each'):
         family(arch=dict(depths=(1, 1, 1), dims=(8, 8, 8, 8)))

@@ -83,7 +83,8 @@ def shapes(weights: dict) -> dict:
 
 @pytest.mark.parametrize('family', FAMILIES)
 def test_a_backbone_in_the_list_has_all_its_parts(family, cases):
-    assert missing_parts(family, FAMILIES[family], cases, CONFIGS) == []
+    missing = missing_parts(family, FAMILIES[family], cases, CONFIGS)
+    assert not missing, '\n'.join(missing)
 
 
 def test_a_backbone_in_a_file_is_in_the_list():
@@ -96,7 +97,7 @@ def test_a_backbone_in_a_file_is_in_the_list():
         if is_ours and cls.__name__ not in FAMILIES:
             unlisted.append(f'{cls.__module__} defines {cls.__name__}, which FAMILIES does not list')
 
-    assert unlisted == []
+    assert not unlisted, '\n'.join(unlisted)
 
 
 def subclasses(cls: type) -> list[type]:
@@ -108,14 +109,14 @@ def subclasses(cls: type) -> list[type]:
 
 
 def test_a_half_finished_backbone_is_told_what_it_lacks(monkeypatch):
-    class ToyNet(StagedBackbone):
+    class Unfinished(StagedBackbone):
         """A backbone without anything."""
 
-    module = types.ModuleType('lkdense.backbones.toynet', 'No paper.')
-    module.ToyNet = ToyNet
+    module = types.ModuleType('lkdense.backbones.unfinished', 'No paper.')
+    module.Unfinished = Unfinished
     monkeypatch.setitem(sys.modules, module.__name__, module)
 
-    missing = '\n'.join(missing_parts('ToyNet', 'toynet', {}, ['upernet_slak_t_ade20k']))
+    missing = '\n'.join(missing_parts('Unfinished', 'unfinished', {}, ['upernet_slak_t_ade20k']))
     for part in (
         'no paper',
         'no ARCHS',
@@ -124,12 +125,12 @@ def test_a_half_finished_backbone_is_told_what_it_lacks(monkeypatch):
         'no example',
         'not registered',
         'not exported',
-        r'no config configs/\*_toynet_\*',
-        'CASES in .* has no variant of ToyNet',
+        r'no config configs/\*_unfinished_\*',
+        'CASES in .* has no variant of Unfinished',
     ):
         assert re.search(part, missing), part
     assert len(missing.splitlines()) == 9
     assert missing_parts('OtherNet', 'othernet', {}, []) == ['there is no backbones/othernet.py']
-    assert missing_parts('OtherNet', 'toynet', {}, []) == [
-        'backbones/toynet.py defines no StagedBackbone named OtherNet'
+    assert missing_parts('OtherNet', 'unfinished', {}, []) == [
+        'backbones/unfinished.py defines no StagedBackbone named OtherNet'
     ]
