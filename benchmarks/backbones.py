@@ -15,11 +15,12 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from depthwise import cpu_name, describe
+from depthwise import describe
 from mmengine.model import revert_sync_batchnorm
 from torch import Tensor, nn
 
 from lkdense import ConvNeXt, RepLKNet, SLaK
+from lkdense.analysis.machine import machine
 from lkdense.layers import DepthwiseConv2d, LayerNorm2d, PointwiseLinear
 
 BACKBONES = {
@@ -41,7 +42,7 @@ def main() -> None:
     parser.add_argument('--only', help='only backbones whose name contains this')
     args = parser.parse_args()
 
-    print(f'{cpu_name()}, {torch.get_num_threads()} threads, torch {torch.__version__}\n')
+    print(machine('cpu'), end='\n\n')
     print(f'{"":14}{"pass":9}{"eager s":>9}{"ours s":>9}{"ratio":>7}{"eager MiB":>11}{"ours MiB":>10}{"ratio":>7}')
     rows = []
     for name in BACKBONES:

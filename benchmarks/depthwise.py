@@ -25,6 +25,7 @@ import torch
 from matplotlib.ticker import LogLocator
 from torch import Tensor
 
+from lkdense.analysis.machine import machine
 from lkdense.ops import BACKENDS, chosen_backend, depthwise_conv2d, refusals
 
 CPU_SHAPES = [  # C, H, W, kernel height, kernel width
@@ -320,14 +321,8 @@ def describe_machine(device: torch.device) -> str:
     if device.type == 'cuda':
         import triton
 
-        return f'{torch.cuda.get_device_name(device)}, torch {torch.__version__}, triton {triton.__version__}'
-    return f'{cpu_name()}, {torch.get_num_threads()} threads, torch {torch.__version__}'
-
-
-def cpu_name() -> str:
-    path = Path('/proc/cpuinfo')
-    lines = path.read_text().splitlines() if path.exists() else []
-    return next((line.split(':')[1].strip() for line in lines if line.startswith('model name')), platform.processor())
+        return f'{machine(device)}, triton {triton.__version__}'
+    return machine(device)
 
 
 def describe(device: torch.device) -> dict[str, str]:

@@ -6,6 +6,7 @@ All of them were run with torch 2.13.0. The packages of 2.4.1, 2.6.0, 2.9.1 and 
 these names, and the operators take the same arguments.
 """
 
+from collections.abc import Sequence
 from functools import cache
 
 import torch
@@ -85,6 +86,19 @@ def gelu_(x: Tensor, approximate: str) -> Tensor:
         return torch.ops.aten.gelu_(x, approximate=approximate)
     except AttributeError:
         return x.copy_(F.gelu(x, approximate=approximate))
+
+
+def multiply_all_(tensors: Sequence[Tensor], factors: Sequence[Tensor]) -> None:
+    """Multiply each of ``tensors`` in place by its factor of the same shape.
+
+    PyTorch's optimizers use this call, which has no public name: one kernel for all tensors on a GPU, in place of one
+    for each. Where it is missing the tensors are multiplied one by one.
+    """
+    try:
+        torch._foreach_mul_(list(tensors), list(factors))
+    except AttributeError:
+        for tensor, factor in zip(tensors, factors):
+            tensor.mul_(factor)
 
 
 def has_hooks(module: nn.Module) -> bool:

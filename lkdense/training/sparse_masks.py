@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import first_few
+from ..ops._torch_internals import multiply_all_
 
 GROWTH_RULES = ('random', 'gradient', 'momentum')
 # An error names this many layers and only counts the others.
@@ -153,7 +154,7 @@ class SparseMasks:
     def apply(self, parameters: Mapping[str, Tensor] | None = None) -> None:
         """Set the inactive weights to zero, in place: those of the layers, or of an average with the same names."""
         weights = list((parameters or self.parameters).values())
-        torch._foreach_mul_([weight.data for weight in weights], self._as_factors(weights))
+        multiply_all_([weight.data for weight in weights], self._as_factors(weights))
 
     @torch.no_grad()
     def move(

@@ -8,7 +8,14 @@ from torch.autograd import forward_ad
 
 from lkdense.layers import GELU, SquareLargeKernel, reparam
 from lkdense.ops import _torch_internals, chosen_backend, depthwise_conv2d, linear, strips_conv2d
-from lkdense.ops._torch_internals import gelu_, has_hooks, has_onednn_linear, is_recorded, is_transformed
+from lkdense.ops._torch_internals import (
+    gelu_,
+    has_hooks,
+    has_onednn_linear,
+    is_recorded,
+    is_transformed,
+    multiply_all_,
+)
 
 
 class WithoutHookLists(nn.ReLU):
@@ -129,3 +136,15 @@ def test_without_lists_of_hooks_no_layer_is_merged_on_the_fly(monkeypatch):
 def test_without_torch_jit_nothing_is_recorded(monkeypatch):
     monkeypatch.delattr(torch.jit, 'is_tracing')
     assert not is_recorded()
+
+
+@pytest.mark.parametrize('is_there', [True, False])
+def test_tensors_are_multiplied_in_place_with_and_without_the_call_for_all(is_there, monkeypatch):
+    if not is_there:
+        monkeypatch.delattr(torch, '_foreach_mul_')
+    tensors = [torch.full((2,), 3.0), torch.full((2, 2), 5.0)]
+    kept = list(tensors)
+
+    multiply_all_(tensors, [torch.tensor([0.0, 1.0]), torch.full((2, 2), 2.0)])
+    assert kept[0].tolist() == [0, 3]
+    assert kept[1].tolist() == [[10, 10], [10, 10]]

@@ -25,7 +25,7 @@ PLAN = {
     'backbones': 'checkpoints errors layers',
     'classification': '',
     'models': 'backbones checkpoints classification errors',
-    'training': 'checkpoints config errors models',
+    'training': 'checkpoints config errors models ops',
     'inference': 'backbones classification config errors layers models',
     'data': 'config errors inference training',
     'swap': 'analysis backbones config errors models',
