@@ -22,7 +22,8 @@ from .curves import (
     metric_in_percent,
     sort_results,
 )
-from .plots import plot_curve, plot_gains, plot_losses, plot_points, plot_probe, plot_sizes
+from .gain_plots import plot_gains
+from .plots import plot_curve, plot_losses, plot_points, plot_probe, plot_sizes
 from .published import PublishedGain
 
 # Entry of a result: its name and unit, and the size of that unit.

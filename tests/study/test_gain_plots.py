@@ -5,7 +5,7 @@ from itertools import combinations
 import pytest
 
 from lkdense.study.curves import Gain, Setting
-from lkdense.study.plots import plot_gains
+from lkdense.study.gain_plots import plot_gains
 from lkdense.study.published import load_gains
 from lkdense.study.statistics import SUPPORTED, Interval
 
