@@ -10,7 +10,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 # The rooms whose names people import. Those of the others are for the rest of the package and for its commands.
-PUBLIC_ROOMS = ('lkdense', 'lkdense.ops', 'lkdense.layers')
+PUBLIC_ROOMS = tuple(
+    f'lkdense{room}' for room in ('', '.ops', '.layers', '.backbones', '.classification', '.training', '.analysis')
+)
 
 
 def find_modules_with_examples() -> list[str]:
