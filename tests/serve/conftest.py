@@ -27,7 +27,7 @@ OPTIONS = {
         'model.test_cfg.rcnn.max_per_img': 20,
     },
 }
-PATIENCE = 60  # seconds that a busy machine may take for a model's answer
+PATIENCE = 600  # seconds; a page that takes longer hangs
 
 
 class Browser:

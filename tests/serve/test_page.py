@@ -223,7 +223,7 @@ def test_the_command_serves_until_interrupted(checkpoints, photo_path, tmp_path)
         assert b'<title>lkdense serve</title>' in page.read()
 
     child.send_signal(signal.SIGINT)
-    _, errors = child.communicate(timeout=30)
+    _, errors = child.communicate(timeout=600)
     assert child.returncode == 0 and 'Traceback' not in errors
     assert os.listdir(tmp_path) == []
 

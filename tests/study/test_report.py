@@ -193,7 +193,7 @@ def test_a_study_that_lacks_something_is_an_error(full, tmp_path):
 
 def browse(chromium: str, *words: str) -> subprocess.CompletedProcess:
     command = [chromium, '--headless=new', '--no-sandbox', '--disable-gpu', '--enable-logging=stderr', *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     # Whatever a page writes to the console, errors included, is in the log.
     assert 'CONSOLE' not in done.stderr, done.stderr

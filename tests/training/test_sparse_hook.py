@@ -226,7 +226,7 @@ def test_all_processes_have_the_same_masks(tmp_path):
         )
         processes.append(process)
 
-    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    outputs = [process.communicate(timeout=600)[0] for process in processes]
     assert all(process.returncode == 0 for process in processes), '\n'.join(outputs)
 
     first, second = (torch.load(tmp_path / f'rank{rank}.pth') for rank in range(2))
