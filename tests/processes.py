@@ -14,7 +14,7 @@ import traceback
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SECONDS = 600  # A process that takes longer hangs.
+SECONDS = 3600  # A process that takes longer hangs.
 SERVER = multiprocessing.get_context('forkserver')
 SERVER.set_forkserver_preload(['lkdense.commands.train', 'lkdense.commands.test', 'mmseg.models', 'mmdet.models'])
 
