@@ -1,18 +1,16 @@
 """Classifiers give the authors' scores from their checkpoints, train on soft targets, and pretrain dense models."""
 
-import io
 import re
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from processes import run_command
 
 from lkdense.classification import Accuracy, ImageClassifier, ImageFolder
 from lkdense.classification.classifier import cut_and_mix
-from lkdense.commands import main
 from lkdense.config import read_config
 from lkdense.data.synthetic import write_scenes
 from lkdense.models import load_model
@@ -139,29 +137,20 @@ custom_hooks = [dict(type='EMAHook', momentum=0.1), dict(type='SparseTrainingHoo
 """
     )
 
-    return folder, run(folder, 'train', '--work-dir', 'work')
-
-
-def run(folder: Path, verb: str, *args: str) -> str:
-    """Run a command on the config in ``folder``; return the text that it printed."""
-    printed = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed), redirect_stderr(printed):
-        patch.chdir(folder)
-        main([verb, 'config.py', *args])
-
-    return printed.getvalue()
+    return folder, run_command(folder, 'train', 'config.py', '--work-dir', 'work').stdout
 
 
 def test_a_classifier_trains_sparsely_and_is_tested(pretraining):
     folder, printed = pretraining
     assert 'accuracy/top1' in printed and 'sparse/density: 0.6' in printed
-    printed = run(folder, 'test', 'work/epoch_2.pth', '--work-dir', 'tested')
+    printed = run_command(folder, 'test', 'config.py', 'work/epoch_2.pth', '--work-dir', 'tested').stdout
     assert re.search(r'top-1 \d+\.\d\d %, top-5 \d+\.\d\d %', printed.splitlines()[-1])
 
 
 def test_its_training_resumes(pretraining):
     folder, _ = pretraining
-    assert 'resumed epoch: 2' in run(folder, 'train', '--work-dir', 'work', '--resume')
+    done = run_command(folder, 'train', 'config.py', '--work-dir', 'work', '--resume')
+    assert 'resumed epoch: 2' in done.stdout
 
 
 def test_its_checkpoint_starts_a_dense_model_which_stays_sparse(pretraining):

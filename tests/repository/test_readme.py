@@ -220,7 +220,9 @@ def test_the_commands_of_the_sentences_run(clone):
 
 @pytest.mark.slow
 def test_the_first_run_as_it_is(clone):
-    shutil.rmtree(clone / 'demo', ignore_errors=True)
+    for folder in ('demo', 'predicted', 'work_dirs'):
+        shutil.rmtree(clone / folder, ignore_errors=True)
+
     for command in IN_BLOCKS:
         if 'demo/data' in command or 'upernet_slak_pico_shapes' in command:
             run(command, clone)
