@@ -5,7 +5,7 @@ STAMP := .venv/ready
 RUN := .venv/bin/python
 LKDENSE := .venv/bin/lkdense
 # Tests share the cores; each of their processes takes one thread.
-PYTEST := $(RUN) -m pytest --numprocesses auto --durations 10
+PYTEST := $(RUN) -m pytest --numprocesses auto --maxprocesses 8 --durations 10
 # The rooms that need torch alone; the workflow of GitHub runs `make core` where no mm package is installed.
 CORE := tests/ops tests/layers tests/checkpoints tests/training/test_sparse_masks.py
 
