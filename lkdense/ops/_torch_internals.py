@@ -95,7 +95,8 @@ def multiply_all_(tensors: Sequence[Tensor], factors: Sequence[Tensor]) -> None:
     for each. Where it is missing the tensors are multiplied one by one.
     """
     try:
-        torch._foreach_mul_(list(tensors), list(factors))
+        # PyTorch does not list this call among the names that it exports.
+        torch._foreach_mul_(list(tensors), list(factors))  # pyright: ignore[reportPrivateImportUsage]
     except AttributeError:
         for tensor, factor in zip(tensors, factors):
             tensor.mul_(factor)
