@@ -262,7 +262,7 @@ def named_arch(arch: str | Mapping, archs: Mapping[str, Mapping]) -> Mapping:
     return arch
 
 
-def four(name: str, values: Sequence) -> Sequence:
+def check_four(name: str, values: Sequence) -> Sequence:
     """Return ``values`` if there is one for each stage.
 
     Raises:

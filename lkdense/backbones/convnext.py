@@ -20,7 +20,7 @@ from ..layers import (
     SquareLargeKernel,
     drop_path_rates,
 )
-from .base import StagedBackbone, first_layer, four, named_arch, stage_depths
+from .base import StagedBackbone, check_four, first_layer, named_arch, stage_depths
 
 ARCHS = {
     'pico': dict(depths=(2, 2, 6, 2), dims=(64, 128, 256, 512)),
@@ -148,7 +148,7 @@ class ConvNeXt(ConvNeXtLike):
         depths, dims = sizes['depths'], sizes['dims']
 
         depthwise = []
-        for depth, dim, kernel_size in zip(depths, dims, four('kernel_sizes', kernel_sizes)):
+        for depth, dim, kernel_size in zip(depths, dims, check_four('kernel_sizes', kernel_sizes)):
             depthwise.append([_depthwise(dim, kernel_size, small_kernel) for _ in range(depth)])
 
         super().__init__(depths, dims, depthwise, drop_path_rate, layer_scale_init_value, **kwargs)

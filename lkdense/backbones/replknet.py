@@ -11,7 +11,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from ..layers import GELU, ConvNorm, DropPath, KernelSize, PointwiseConv2d, SquareLargeKernel, drop_path_rates
-from .base import StagedBackbone, first_layer, four, named_arch, stage_depths
+from .base import StagedBackbone, check_four, first_layer, named_arch, stage_depths
 from .convnext import arch_name, kernel_sizes_of
 
 LARGE_KERNELS = dict(kernel_sizes=(31, 29, 27, 13), small_kernel=5, dw_ratio=1)
@@ -133,7 +133,7 @@ class RepLKNet(StagedBackbone):
     ):
         sizes = {**LARGE_KERNELS, **named_arch(arch, ARCHS)}
         depths, dims = sizes['depths'], sizes['dims']
-        kernel_sizes = four('kernel_sizes', kernel_sizes or sizes['kernel_sizes'])
+        kernel_sizes = check_four('kernel_sizes', kernel_sizes or sizes['kernel_sizes'])
         small_kernel = sizes['small_kernel'] if small_kernel == 'arch' else small_kernel
         dw_ratio = dw_ratio or sizes['dw_ratio']
 

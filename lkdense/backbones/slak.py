@@ -9,7 +9,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from ..layers import KernelSize, SquareLargeKernel, StripLargeKernel
-from .base import first_layer, four, named_arch, stage_depths
+from .base import check_four, first_layer, named_arch, stage_depths
 from .convnext import SHARED_KEY_MAP, ConvNeXtLike, arch_name, kernel_sizes_of, stage_dims
 
 # The widths are those before the width factor.
@@ -77,7 +77,7 @@ class SLaK(ConvNeXtLike):
 
         large_kernel = StripLargeKernel if decompose else SquareLargeKernel
         depthwise = []
-        for depth, dim, kernel_size in zip(depths, dims, four('kernel_sizes', kernel_sizes)):
+        for depth, dim, kernel_size in zip(depths, dims, check_four('kernel_sizes', kernel_sizes)):
             depthwise.append([large_kernel(dim, kernel_size, small_kernel) for _ in range(depth)])
 
         super().__init__(depths, dims, depthwise, drop_path_rate, layer_scale_init_value, **kwargs)

@@ -25,7 +25,7 @@ from ..layers import (
     SqueezeExcitation,
     drop_path_rates,
 )
-from .base import StagedBackbone, first_layer, four, named_arch, stage_depths
+from .base import StagedBackbone, check_four, first_layer, named_arch, stage_depths
 from .convnext import SHARED_KEY_MAP, arch_name, init_like_the_authors
 
 ARCHS = {
@@ -125,7 +125,7 @@ class UniRepLKNet(StagedBackbone):
     ):
         sizes = named_arch(arch, ARCHS)
         depths, dims = sizes['depths'], sizes['dims']
-        kernel_sizes = four('kernel_sizes', kernel_sizes or default_kernel_sizes(depths))
+        kernel_sizes = check_four('kernel_sizes', kernel_sizes or default_kernel_sizes(depths))
         if any(isinstance(stage, int) or len(stage) != depth for stage, depth in zip(kernel_sizes, depths)):
             raise ValueError(f'kernel_sizes must be one for each block of {tuple(depths)}, got {kernel_sizes!r}')
 

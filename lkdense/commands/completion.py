@@ -44,10 +44,10 @@ def main(args: argparse.Namespace) -> None:
     names = ' '.join(config_names())
     config = dict.fromkeys(SHELLS, '_lkdense_config_or_file')
     config['preamble'] = dict(bash=BASH.format(names=names), zsh=ZSH.format(names=names))
-    print(shtab.complete(whole_parser(config, shtab.FILE), args.shell))
+    print(shtab.complete(build_parser(config, shtab.FILE), args.shell))
 
 
-def whole_parser(config: dict, file: dict) -> argparse.ArgumentParser:
+def build_parser(config: dict, file: dict) -> argparse.ArgumentParser:
     """Return one parser of all verbs, with shtab's completers ``config`` and ``file`` on their arguments."""
     whole = argparse.ArgumentParser(prog='lkdense')
     whole.add_argument('--version', action='store_true', help="the package's version")

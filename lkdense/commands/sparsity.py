@@ -48,7 +48,7 @@ def main(args: argparse.Namespace) -> None:
     print(checkpoint.backbone)
 
     densities = from_zeros(layers)
-    for group, names in grouped(layers, each=args.all).items():
+    for group, names in group_layers(layers, each=args.all).items():
         size = sum(layers[name].numel() for name in names)
         active = sum(densities[name] * layers[name].numel() for name in names)
         print(f'{group:48} {size:12,} weights, {active / size:7.1%} not zero')
@@ -63,7 +63,7 @@ def main(args: argparse.Namespace) -> None:
     )
 
 
-def grouped(layers: dict, each: bool) -> dict[str, list[str]]:
+def group_layers(layers: dict, each: bool) -> dict[str, list[str]]:
     """Return the names of layers by the label of their line: one line each, or one for a kind of layer in a stage."""
     if each:
         return {name: [name] for name in layers}
