@@ -17,7 +17,8 @@ from ..checkpoints.file import CheckpointError, tensors_only
 from ..checkpoints.keys import KeyMap, backbone_weights, misfits
 from ..errors import first_few
 from ..layers import merge_branches
-from ..layers.in_place import forbid_overwriting, has_hooks, is_transformed
+from ..layers.in_place import forbid_overwriting
+from ..ops._torch_internals import has_hooks, is_transformed
 
 # An error spells out this many misfits and only counts the others.
 MISFITS_SHOWN = 3

@@ -7,7 +7,6 @@ field. Images stay in memory, nothing is written to disk. It needs `pip install 
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from ..config import read_config
@@ -55,7 +54,7 @@ def main(args: argparse.Namespace) -> None:
     if args.side < SMALLEST:
         raise UserError(f'--side must be at least {SMALLEST}, got {args.side}')
 
-    examples = find_images(args.images, count=sys.maxsize) if args.images else []
+    examples = find_images(args.images) if args.images else []
     models = [ServedModel(Path(args.config).stem, load_config(args), args.checkpoint)]
     if args.other:
         config, checkpoint = args.other

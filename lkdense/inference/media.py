@@ -51,7 +51,7 @@ class ImageSource:
         outputs = {(out / folder).resolve() for folder in (PICTURES, LABELS)}
         self.paths = []
         for candidate in candidates:
-            if candidate.suffix.lower() in IMAGE_SUFFIXES and outputs.isdisjoint(candidate.resolve().parents):
+            if _is_image(candidate) and outputs.isdisjoint(candidate.resolve().parents):
                 self.paths.append(candidate)
         if not self.paths:
             raise UserError(
@@ -207,8 +207,8 @@ def ensure_parent(path: Path) -> Path:
     return path
 
 
-def find_images(folder: str | Path, count: int) -> list[Path]:
-    """Return the first ``count`` images below ``folder``, sorted by path.
+def find_images(folder: str | Path, count: int | None = None) -> list[Path]:
+    """Return the first ``count`` images below ``folder``, by default all, sorted by path.
 
     Raises:
         UserError: there is none.
@@ -220,7 +220,7 @@ def find_images(folder: str | Path, count: int) -> list[Path]:
     ...     [path.name for path in find_images(folder, count=5)]
     ['cat.png', 'dog.jpg']
     """
-    paths = sorted(path for path in Path(folder).rglob('*') if path.suffix.lower() in IMAGE_SUFFIXES)
+    paths = sorted(path for path in Path(folder).rglob('*') if _is_image(path))
     if not paths:
         raise UserError(f'no image ({", ".join(IMAGE_SUFFIXES)}) below {folder}')
 
@@ -256,3 +256,8 @@ def model_images(cfg: Config, paths: Sequence[Path], size: Sequence[int]) -> Ite
             image = image.flip(-1)
 
         yield ((image - mean) / std).permute(2, 0, 1)[None]
+
+
+def _is_image(path: Path) -> bool:
+    # A folder may have the name of an image.
+    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()

@@ -10,9 +10,7 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor, nn
 
-from ..ops._torch_internals import gelu_, has_hooks, is_recorded, is_transformed
-
-__all__ = ['GELU', 'forbid_overwriting', 'has_hooks', 'is_transformed', 'may_overwrite', 'normalize']
+from ..ops._torch_internals import gelu_, is_recorded, is_transformed
 
 _allowed = ContextVar('allowed', default=True)
 

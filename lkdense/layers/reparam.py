@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from .in_place import forbid_overwriting, has_hooks, may_overwrite
+from ..ops._torch_internals import has_hooks
+from .in_place import forbid_overwriting, may_overwrite
 
 BatchNorm = nn.BatchNorm2d | nn.SyncBatchNorm
 Conv = TypeVar('Conv', bound=nn.Conv2d)

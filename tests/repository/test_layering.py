@@ -22,7 +22,7 @@ PLAN = {
     'layers': 'ops',
     'checkpoints': 'errors',
     'analysis': '',
-    'backbones': 'checkpoints errors layers',
+    'backbones': 'checkpoints errors layers ops',
     'classification': '',
     'models': 'backbones checkpoints classification errors',
     'training': 'checkpoints config errors models ops',

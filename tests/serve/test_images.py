@@ -69,4 +69,5 @@ def test_examples_are_the_images_of_a_folder(tmp_path):
     for name in ('b.JPG', 'more/a.png', 'notes.txt'):
         (tmp_path / name).write_bytes(b'')
 
-    assert find_images(tmp_path, count=9) == [tmp_path / 'b.JPG', tmp_path / 'more/a.png']
+    (tmp_path / 'folder.png').mkdir()
+    assert find_images(tmp_path) == [tmp_path / 'b.JPG', tmp_path / 'more/a.png']
